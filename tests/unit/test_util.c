@@ -234,8 +234,8 @@ START_TEST(log_lines_of_threads_do_not_mix)
 			ck_assert_int_eq(
 				util_read_file(dirfd_, i ? "log2" : "log", 1 << 20, &content, NULL),
 				0);
-			for (char *line = strtok(content, "\n"); line;
-				line = strtok(NULL, "\n"), lines++)
+			for (char *rest, *line = strtok_r(content, "\n", &rest); line;
+				line = strtok_r(NULL, "\n", &rest), lines++)
 				ck_assert_ptr_nonnull(strstr(line, " ends"));
 		}
 		ck_assert_int_eq(lines, THREADS * LINES);

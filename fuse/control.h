@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The control server: answers the Varlink interface org.relinkfs (fuse/org.relinkfs.varlink)
+ * The control server: answers the Varlink interface org.relinkfs (fuse/control_idl.c)
  * on a unix socket.  It knows the store; what only the filesystem above knows comes
  * through struct control_host, so there is no libfuse in here.
  *
  * One thread accepts, reads and parses, and never waits for a client.  A request runs in
  * a thread of its connection, so a Freeze or a walk of /proc holds up nobody else.
- * At most CONTROL_CLIENTS_MAX connections, CONTROL_CLIENTS_PER_USER of one uid unless
- * it may relink; more are told so and closed.  A file descriptor that a client passes
+ * At most CONTROL_CLIENTS_MAX connections, of them CONTROL_CLIENTS_UNPRIVILEGED of callers
+ * that may not relink, CONTROL_CLIENTS_PER_USER of one uid; more are told so and closed.  A file descriptor that a client passes
  * along is closed and the connection ended: no interface takes a caller's file.
  */
 #ifndef RELINKFS_FUSE_CONTROL_H
@@ -20,20 +20,12 @@
 
 #include "store/store.h"
 
-#define CONTROL_CLIENTS_MAX      256
-#define CONTROL_CLIENTS_PER_USER 64
+#define CONTROL_CLIENTS_MAX          256
+#define CONTROL_CLIENTS_UNPRIVILEGED 192
+#define CONTROL_CLIENTS_PER_USER     48
 
 struct control;
 struct control_status;
-
-/* How a frozen inode comes back under its original name; see the method Alias. */
-enum control_alias_mode {
-	CONTROL_ALIAS_LOOKUP,      /* the name is free: open it, then unlink or rmdir it */
-	CONTROL_ALIAS_EXCHANGE,    /* taken: exchange it with the link, open, rename the link over it */
-	CONTROL_ALIAS_REPLACE_TYPE /* taken, and one of the two is a directory and the other not */
-};
-/* "lookup", "exchange", "replace-type". */
-const char *control_alias_mode_name(enum control_alias_mode mode);
 
 /* What Status tells and only the filesystem knows.  Strings must live until control_stop(). */
 struct control_numbers {
@@ -79,17 +71,17 @@ struct control_host {
 	int (*stat_owner)(void *ctx, uint64_t owner, struct stat *out);
 
 	/*
-	 * Optional, both or none.  From now on requests of the thread @pid (thread id equal
-	 * to process id; in the daemon's pid namespace) see the frozen inode of @link under
-	 * the name @path; both relative to the root of the mount, checked to be so (no
-	 * leading '/', no empty, "." or ".." component, no component over NAME_MAX).
-	 * One alias for each @pid: a second one takes the place of the first.
-	 * 0 with *mode, or -errno with *why (malloc'd, may stay NULL).
-	 * alias_clear: does nothing when there is none.  Called also when the connection
-	 * that set it closes.
+	 * Optional, both or none; session_alias() and session_unalias().  From now on requests
+	 * of the thread @pid (thread id equal to process id; in the daemon's pid namespace)
+	 * see the frozen inode of @link under the name @path; both relative to the root of
+	 * the mount, checked to be so (no leading '/', no empty, "." or ".." component, no
+	 * component over NAME_MAX).  0 with *mode ("lookup", "exchange", "replace-type"), or
+	 * -errno with *why (malloc'd, may stay NULL).
+	 * alias_clear: does nothing when there is none.  The server calls it before it sets
+	 * another one, and when the connection that set it closes.
 	 */
 	int (*alias_set)(void *ctx, pid_t pid, const char *link, const char *path,
-			 enum control_alias_mode *mode, char **why);
+			 const char **mode, char **why);
 	void (*alias_clear)(void *ctx, pid_t pid);
 };
 

@@ -76,11 +76,12 @@ static void place_describe(struct place *place)
 static int try_connect(const char *socket_path, int *out)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t size = strlen(socket_path) + 1;
 	autofd int fd = -1;
 
-	if (strlen(socket_path) >= sizeof(address.sun_path))
+	if (size > sizeof(address.sun_path))
 		return 0;
-	strcpy(address.sun_path, socket_path);
+	memcpy(address.sun_path, socket_path, size);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;

@@ -299,7 +299,7 @@ static void client_setup(void)
 	ck_assert_int_eq(stat(dir, &st), 0);
 	socket_path = varlink_socket_path(st.st_dev, false);
 	ck_assert_int_eq(strncmp(socket_path, dir, strlen(dir)), 0);
-	strcpy(address.sun_path, socket_path);
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
 	listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
 	ck_assert_int_eq(listen(listener, 1), 0);

@@ -72,6 +72,9 @@ struct manifest {
 	char creator_comm[16];
 	struct manifest_entry *entries;
 	size_t nentries;
+	/* Directories made for the links, outermost first: they go with them, once empty. */
+	char **folders;
+	size_t nfolders;
 };
 
 void manifest_free(struct manifest *manifest);
@@ -82,8 +85,9 @@ json_t *manifest_to_json(const struct manifest *manifest);
 /*
  * Strict reader of untrusted input: checks format, version, types, ranges; that names
  * are relative, non-empty, without "." ".." or empty components, NUL or a component
- * over NAME_MAX; that N are unique.  0, -EINVAL (*why says where and what, malloc'd),
- * -EPROTO for a version from the future, -ENOMEM.
+ * over NAME_MAX; that links and folders lie outside of the vault; that N and links are
+ * unique.  Unknown members are passed over.  0, -EINVAL (*why says where and what,
+ * malloc'd), -EPROTO for a version from the future, -ENOMEM.
  */
 int manifest_from_json(const json_t *json, struct manifest **out, char **why);
 
@@ -99,6 +103,12 @@ int manifest_load(int dirfd, const char *path, struct manifest **out, char **why
  * 0 it survives a power cut; after an error nothing is left.
  */
 int manifest_save(int root_fd, const struct manifest *manifest);
+
+/* What the temporary sibling's name has more; a crash may leave one behind. */
+#define MANIFEST_TEMPORARY ".tmp"
+
+/* What is wrong with the relative path @name, for a message; NULL: nothing. */
+const char *manifest_name_error(const char *name);
 
 /* Put a name into @object under @key or "<key>_base64"; and get it back (malloc'd; NULL + *why). */
 int manifest_json_set_name(json_t *object, const char *key, const char *name);

@@ -297,39 +297,44 @@ static void read_entry(struct reader *reader, const json_t *object, struct manif
 	read_openers(reader, object, entry);
 }
 
+struct unique {
+	uint32_t n;
+	const char *link;
+};
+
 static int compare_n(const void *a, const void *b)
 {
-	const struct manifest_entry *const *x = a, *const *y = b;
+	const struct unique *x = a, *y = b;
 
-	return ((*x)->n > (*y)->n) - ((*x)->n < (*y)->n);
+	return (x->n > y->n) - (x->n < y->n);
 }
 
 static int compare_link(const void *a, const void *b)
 {
-	const struct manifest_entry *const *x = a, *const *y = b;
+	const struct unique *x = a, *y = b;
 
-	return strcmp((*x)->link, (*y)->link);
+	return strcmp(x->link, y->link);
 }
 
 static void check_unique(struct reader *reader, const struct manifest *manifest)
 {
 	size_t count = manifest->nentries;
-	autofree const struct manifest_entry **sorted = calloc(count + 1, sizeof(*sorted));
+	autofree struct unique *sorted = calloc(count + 1, sizeof(*sorted));
 
 	if (!sorted) {
 		out_of_memory(reader);
 		return;
 	}
 	for (size_t i = 0; i < count; i++)
-		sorted[i] = &manifest->entries[i];
+		sorted[i] = (struct unique){ manifest->entries[i].n, manifest->entries[i].link };
 	qsort(sorted, count, sizeof(*sorted), compare_n);
 	for (size_t i = 1; i < count; i++)
-		if (compare_n(&sorted[i - 1], &sorted[i]) == 0)
-			fail(reader, "\"n\" %" PRIu32 " is there twice", sorted[i]->n);
+		if (sorted[i - 1].n == sorted[i].n)
+			fail(reader, "\"n\" %" PRIu32 " is there twice", sorted[i].n);
 	qsort(sorted, count, sizeof(*sorted), compare_link);
 	for (size_t i = 1; i < count; i++)
 		if (compare_link(&sorted[i - 1], &sorted[i]) == 0)
-			fail(reader, "\"link\" \"%.256s\" is there twice", sorted[i]->link);
+			fail(reader, "\"link\" \"%.256s\" is there twice", sorted[i].link);
 }
 
 static void read_entries(struct reader *reader, const json_t *json, struct manifest *manifest)

@@ -66,24 +66,24 @@ void *arena_meta(struct arena *arena);
  * A zeroed record: its index, or 0 when the table is full.  Thread-safe (one mutex
  * per table, held for a few instructions).
  */
-uint32_t arena_alloc(struct arena *arena, enum arena_table table);
+uint32_t arena_alloc(struct arena *arena, enum arena_table which);
 
 /* Gives a record back.  @index must be live.  Thread-safe. */
-void arena_release(struct arena *arena, enum arena_table table, uint32_t index);
+void arena_release(struct arena *arena, enum arena_table which, uint32_t index);
 
 /*
  * The record at @index: any index below max_records has an address, live or not.
  * Never fails, takes no lock.  Locking of the content is its owner's matter.
  */
-void *arena_at(const struct arena *arena, enum arena_table table, uint32_t index);
+void *arena_at(const struct arena *arena, enum arena_table which, uint32_t index);
 
 /* True while @index is allocated. */
-bool arena_live(const struct arena *arena, enum arena_table table, uint32_t index);
+bool arena_live(const struct arena *arena, enum arena_table which, uint32_t index);
 
 /* One past the highest index that was ever allocated: the bound for a walk. */
-uint32_t arena_high(const struct arena *arena, enum arena_table table);
+uint32_t arena_high(const struct arena *arena, enum arena_table which);
 
-/* How many records of @table are live. */
-uint32_t arena_count(const struct arena *arena, enum arena_table table);
+/* How many records of @which are live. */
+uint32_t arena_count(const struct arena *arena, enum arena_table which);
 
 #endif

@@ -183,7 +183,7 @@ static void get_comm(struct reader *reader, const json_t *object, char comm[16])
 	if (name && strlen(name) > 15)
 		fail(reader, "\"comm\" is longer than 15 bytes");
 	else if (name)
-		strcpy(comm, name);
+		memcpy(comm, name, strlen(name) + 1);
 }
 
 static void get_time(

@@ -74,6 +74,7 @@ struct table {
 
 struct arena {
 	int fd;
+	bool attached;
 	size_t size;
 	char *base;
 	struct arena_header *header;
@@ -338,8 +339,14 @@ int arena_attach(int memfd, const struct arena_spec *spec, struct arena **out)
 		arena_free(arena);
 		return error;
 	}
+	arena->attached = true;
 	*out = arena;
 	return 0;
+}
+
+bool arena_attached(const struct arena *arena)
+{
+	return arena->attached;
 }
 
 int arena_fd(const struct arena *arena)

@@ -53,6 +53,9 @@ int arena_new(const struct arena_spec *spec, struct arena **out);
  */
 int arena_attach(int memfd, const struct arena_spec *spec, struct arena **out);
 
+/* True if @arena came from arena_attach(): there may be records of an earlier worker. */
+bool arena_attached(const struct arena *arena);
+
 /* Unmaps and closes; the content lives on while another process holds the memfd. */
 void arena_free(struct arena *arena);
 

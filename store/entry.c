@@ -11,7 +11,7 @@ static_assert(sizeof(struct entry_record) == 96, "the layout of the session stat
 #define TO(state) (1u << (state))
 static const unsigned allowed[] = {
 	[ENTRY_FREE] = TO(ENTRY_HIDDEN) | TO(ENTRY_MOVED) | TO(ENTRY_PINNED),
-	[ENTRY_HIDDEN] = TO(ENTRY_MOVED) | TO(ENTRY_FREE),
+	[ENTRY_HIDDEN] = TO(ENTRY_MOVED) | TO(ENTRY_PINNED) | TO(ENTRY_FREE),
 	[ENTRY_MOVED] = TO(ENTRY_HIDDEN) | TO(ENTRY_FREE),
 	[ENTRY_PINNED] = TO(ENTRY_FREE),
 };

@@ -13,6 +13,9 @@
  *      |
  *      +-- O_TMPFILE|O_EXCL --> PINNED (can never have a link; cannot be frozen)
  *
+ *   HIDDEN also becomes PINNED when its vault link is found to be gone by somebody
+ *   else's hand.
+ *
  *   Every state ends with the last reference to the inode (FORGET): the vault link,
  *   where there is one, is removed, and the record goes.  Frozen links stay.
  */

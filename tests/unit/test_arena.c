@@ -213,7 +213,8 @@ START_TEST(attach_finds_everything_again)
 		ck_assert_int_eq(arena_attach(dup_of(arena), &spec, &other), 0);
 		teardown();
 
-		ck_assert_str_eq(arena_at(other, ARENA_NODES, last), "content");
+		ck_assert(arena_attached(other));
+	ck_assert_str_eq(arena_at(other, ARENA_NODES, last), "content");
 		ck_assert_str_eq(arena_meta(other), "meta");
 		ck_assert_uint_eq(arena_count(other, ARENA_NODES), 2999);
 		ck_assert_uint_eq(arena_high(other, ARENA_NODES), last + 1);
@@ -437,7 +438,7 @@ START_TEST(entry_transitions)
 	{
 		static const bool expected[4][4] = {
 			[ENTRY_FREE] = { false, true, true, true },
-			[ENTRY_HIDDEN] = { true, false, true, false },
+			[ENTRY_HIDDEN] = { true, false, true, true },
 			[ENTRY_MOVED] = { true, true, false, false },
 			[ENTRY_PINNED] = { true, false, false, false },
 		};

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/log.h"
@@ -19,6 +20,9 @@
 
 #define WAKE_SIGNAL SIGUSR1
 #define NUDGE_MS    10
+
+#define SETTLE_LOOKS    2
+#define SETTLE_PAUSE_NS 500000
 
 /*
  * A worker's requests can block in the backing filesystem, so there are more workers
@@ -291,6 +295,34 @@ int loop_wait(struct loop *loop, int64_t timeout_ns, int wake_fd)
 		eventfd_read(loop->event_fd, &count);
 	}
 	return 0;
+}
+
+static bool is_idle(const struct loop *loop)
+{
+	struct pollfd device = { .fd = fuse_session_fd(loop->config.se), .events = POLLIN };
+
+	for (unsigned i = 0; i < loop->count; i++)
+		if (atomic_load(&loop->worker[i].state) == WORKER_BUSY)
+			return false;
+	return poll(&device, 1, 0) == 0;
+}
+
+/*
+ * The answer to a RELEASE lets the kernel queue the FORGET, within the same write; so the
+ * queue is looked at after the workers, and twice, because a worker that has read a
+ * request needs a moment to say that it is busy.
+ */
+void loop_settle(const struct loop *loop, int64_t timeout_ns)
+{
+	int64_t deadline = monotonic_ns() + timeout_ns;
+	int idle = 0;
+
+	while (idle < SETTLE_LOOKS && monotonic_ns() < deadline) {
+		const struct timespec pause = { .tv_nsec = SETTLE_PAUSE_NS };
+
+		idle = is_idle(loop) ? idle + 1 : 0;
+		nanosleep(&pause, NULL);
+	}
 }
 
 int loop_error(const struct loop *loop)

@@ -9,7 +9,7 @@
  * requests in hand and interrupts what blocks.  Either way loop_wait() says when all
  * threads have ended, and loop_free() joins them.
  *
- * All functions are for the one thread that called loop_start().
+ * All functions but loop_settle() are for the one thread that called loop_start().
  */
 #ifndef RELINKFS_FUSE_LOOP_H
 #define RELINKFS_FUSE_LOOP_H
@@ -54,6 +54,13 @@ void loop_cut(struct loop *loop);
  * by itself.
  */
 int loop_wait(struct loop *loop, int64_t timeout_ns, int wake_fd);
+
+/*
+ * Waits until the kernel has nothing queued and no thread is in a request, or until
+ * @timeout_ns is over: then what was closed before has been seen.  Best effort: a request
+ * that was just read may be missed.  From any thread but the loop's own.
+ */
+void loop_settle(const struct loop *loop, int64_t timeout_ns);
 
 /* The error that ended the loop: -errno, or 0 if it ended as it should. */
 int loop_error(const struct loop *loop);

@@ -31,8 +31,8 @@ struct mount {
 	int source_fd;
 	int point_fd;     /* O_PATH of the mount point; -1 once attached */
 	int detached_fd;  /* the mount while it has no path; -1 before and after */
-	int device_fd;    /* copy of the number only: the session owns it */
-	dev_t dev;
+	char *source_type;
+	dev_t dev;        /* valid once @connected */
 	bool connected;
 };
 
@@ -73,19 +73,29 @@ static int find_mount_of(int fd, struct mountinfo **out, size_t *count, size_t *
 	return -ENOENT;
 }
 
-/* The source of the relinkfs mount that @fd lies in, malloc'd; NULL: it lies in none. */
-static char *relinkfs_around(int fd)
+/* The type of the filesystem that @fd is on, and its source; malloc'd, NULL if unknown. */
+static void describe_mount(int fd, char **type, char **source)
 {
 	struct mountinfo *mounts;
 	size_t count, index;
-	char *source = NULL;
 
+	*type = NULL;
+	*source = NULL;
 	if (find_mount_of(fd, &mounts, &count, &index) < 0)
-		return NULL;
-	if (!strcmp(mounts[index].type, FILESYSTEM_TYPE))
-		source = steal_ptr(&mounts[index].source);
+		return;
+	*type = steal_ptr(&mounts[index].type);
+	*source = steal_ptr(&mounts[index].source);
 	mountinfo_free(mounts, count);
-	return source;
+}
+
+/* The source of the relinkfs mount that @fd lies in, malloc'd; NULL: it lies in none. */
+static char *relinkfs_around(int fd)
+{
+	autofree char *type = NULL;
+	autofree char *source = NULL;
+
+	describe_mount(fd, &type, &source);
+	return type && !strcmp(type, FILESYSTEM_TYPE) ? steal_ptr(&source) : NULL;
 }
 
 static bool is_mount_root(int fd)
@@ -307,12 +317,12 @@ static int open_source(struct mount *mount, char **why)
 	mount->held_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (mount->held_fd < 0)
 		return util_why(why, -errno, "source %s: %m", path);
-	around = relinkfs_around(mount->held_fd);
-	if (around)
+	describe_mount(mount->held_fd, &mount->source_type, &around);
+	if (mount->source_type && !strcmp(mount->source_type, FILESYSTEM_TYPE))
 		return util_why(why, -EBUSY,
 			"source %s lies in a relinkfs mount, of %s: use a directory there, or "
 			"unmount it first",
-			path, around);
+			path, around ? around : "?");
 	fd = open_view(path);
 	if (fd >= 0) {
 		mount->source_fd = fd;
@@ -449,6 +459,11 @@ int mount_source_fd(const struct mount *mount)
 	return mount->source_fd;
 }
 
+const char *mount_source_type(const struct mount *mount)
+{
+	return mount->source_type ? mount->source_type : "";
+}
+
 void mount_free(struct mount *mount)
 {
 	if (!mount)
@@ -457,6 +472,7 @@ void mount_free(struct mount *mount)
 	util_close(&mount->point_fd);
 	util_close(&mount->source_fd);
 	util_close(&mount->held_fd);
+	free(mount->source_type);
 	free(mount);
 }
 

@@ -37,6 +37,9 @@ int mount_new(struct options *options, struct mount **out, char **why);
 /* O_RDONLY|O_DIRECTORY, owned by the mount. */
 int mount_source_fd(const struct mount *mount);
 
+/* The type of the filesystem that the source is on, "ext4"; "" when it cannot be told. */
+const char *mount_source_type(const struct mount *mount);
+
 /* What fuse_session_new() has to be told for this mount.  0 or -ENOMEM. */
 int mount_session_args(const struct mount *mount, struct fuse_args *args);
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mount.h>
 
+#include "store/template.h"
 #include "store/util.h"
 
 #ifndef MS_NOSYMFOLLOW
@@ -119,7 +120,17 @@ static int set_text(struct parser *parser, char **target, const char *name, cons
 
 static int set_template(struct parser *parser, const char *name, const char *value)
 {
-	return set_text(parser, &parser->out->link_template, name, value);
+	autofree char *why = NULL;
+	struct link_template *template;
+	int r = template_parse(value, &template, &why);
+
+	if (r == -ENOMEM)
+		return r;
+	if (r < 0)
+		return util_why(parser->why, -EINVAL, "-o %s=%s: %s", name, value,
+			why ? why : strerror(-r));
+	template_free(template);
+	return keep(&parser->out->link_template, value);
 }
 
 static int set_log_file(struct parser *parser, const char *name, const char *value)

@@ -117,6 +117,13 @@ int store_hide_moved_dir(struct store *store, const struct store_object *object,
 uint32_t store_find_dir(struct store *store, uint64_t ino, uint16_t fs);
 
 /*
+ * The directory of the entry @entry, which lies at @dirfd/@name (its frozen link, in state
+ * MOVED), comes back into the vault: state HIDDEN.  Locks as for hiding.  0 or -errno,
+ * and then nothing changed; -EINVAL: the entry is not in state MOVED.
+ */
+int store_hide_back(struct store *store, uint32_t entry, int dirfd, const char *name);
+
+/*
  * The end of an entry: drops one reference; with the last one the vault link is
  * removed and the record freed.  Needs the barrier held for reading.  A failure to
  * remove the link is logged, returned, and left for the next recovery.

@@ -397,6 +397,17 @@ int store_mark_back(struct store *store, uint64_t id)
 	return mark(store, id, ENTRY_HIDDEN, 0, 0);
 }
 
+int store_hide_back(struct store *store, uint32_t entry, int dirfd, const char *name)
+{
+	const struct entry_record *record = record_at(store, entry);
+	int error;
+
+	if (__atomic_load_n(&record->state, __ATOMIC_ACQUIRE) != ENTRY_MOVED)
+		return -EINVAL;
+	error = vault_move_from(store->vault, dirfd, name, record->id);
+	return error ? error : store_mark_back(store, record->id);
+}
+
 static int copy_entry(const struct store *store, uint32_t index, struct store_snapshot_entry *out)
 {
 	const struct entry_record *record = record_at(store, index);

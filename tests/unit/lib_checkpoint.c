@@ -239,7 +239,7 @@ void ck_reads(int fd, const char *text)
 	ck_assert_str_eq(buffer, text);
 }
 
-bool exists(const char *path)
+bool in_root(const char *path)
 {
 	struct stat st;
 
@@ -263,7 +263,7 @@ TCase *add_case(Suite *suite, const char *name)
 	return tcase;
 }
 
-int run_suite(Suite *suite)
+int run_restart_suite(Suite *suite)
 {
 	SRunner *runner = srunner_create(suite);
 	int failed;

@@ -21,7 +21,7 @@ extern const struct restart_options plain; /* no option at all */
 TCase *add_case(Suite *suite, const char *name);
 
 /* main() of a test program. */
-int run_suite(Suite *suite);
+int run_restart_suite(Suite *suite);
 
 /* A new regular file. */
 void put(const char *path, const char *content);
@@ -36,7 +36,7 @@ void held(pid_t pid, enum opener_kind kind);
 
 /* Every name beneath the root with its type, inode, size and link count; malloc'd. */
 char *listing(void);
-bool exists(const char *path);
+bool in_root(const char *path);
 
 /* restart_new(); a failure must come with a reason.  And restart_open() too. */
 int plan(const struct restart_options *options);

@@ -392,5 +392,5 @@ static Suite *restart_suite(void)
 
 int main(void)
 {
-	return run_suite(restart_suite());
+	return run_restart_suite(restart_suite());
 }

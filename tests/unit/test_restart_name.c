@@ -26,8 +26,8 @@ START_TEST(test_name_free)
 	ck_assert_shown(4, "dir/a (deleted)");
 	ck_assert_int_eq(lseek(3, 0, SEEK_CUR), 2);
 	ck_assert_int_eq(restart_drop(restart, MANIFEST), 0);
-	ck_assert(!exists(manifest.entries[0].link));
-	ck_assert(!exists(MANIFEST));
+	ck_assert(!in_root(manifest.entries[0].link));
+	ck_assert(!in_root(MANIFEST));
 	ck_assert_int_eq(write(3, "bar", 3), 3);
 	ck_reads(4, "foobar");
 	ck_assert_uint_eq(problems(), 0);
@@ -130,7 +130,7 @@ START_TEST(test_special_names)
 	ck_assert_shown(4, "s (deleted)");
 	ck_assert_shown(5, "l (deleted)");
 	ck_assert_int_eq(restart_drop(restart, MANIFEST), 0);
-	ck_assert(!exists(MANIFEST));
+	ck_assert(!in_root(MANIFEST));
 }
 END_TEST
 
@@ -188,10 +188,10 @@ START_TEST(test_directory_name)
 	ck_assert_shown(3, "dir/d (deleted)");
 	/* The second one's name is taken. */
 	ck_assert_uint_eq(problems(), 1);
-	ck_assert(exists("dir"));
-	ck_assert(!exists("dir/d"));
-	ck_assert(!exists(manifest.entries[0].link));
-	ck_assert(!exists(manifest.entries[1].link));
+	ck_assert(in_root("dir"));
+	ck_assert(!in_root("dir/d"));
+	ck_assert(!in_root(manifest.entries[0].link));
+	ck_assert(!in_root(manifest.entries[1].link));
 }
 END_TEST
 
@@ -220,7 +220,7 @@ START_TEST(test_daemon_denies)
 	ck_assert_int_eq(calls, 1);
 	ck_assert_uint_eq(problems(), 1);
 	ck_assert_ptr_nonnull(strstr(restart_problems(restart, &count)[0].message, "DAC_OVERRIDE"));
-	ck_assert(!exists("x"));
+	ck_assert(!in_root("x"));
 	ck_reads(3, "1");
 }
 END_TEST
@@ -235,9 +235,9 @@ START_TEST(test_replaced_before_drop)
 	put("other", "precious");
 	ck_assert_int_eq(renameat(root, "other", root, manifest.entries[0].link), 0);
 	ck_assert_int_eq(restart_drop(restart, MANIFEST), -ESTALE);
-	ck_assert(exists(manifest.entries[0].link));
-	ck_assert(!exists(manifest.entries[1].link));
-	ck_assert(exists(MANIFEST));
+	ck_assert(in_root(manifest.entries[0].link));
+	ck_assert(!in_root(manifest.entries[1].link));
+	ck_assert(in_root(MANIFEST));
 	ck_assert_uint_eq(problems(), 1);
 }
 END_TEST
@@ -258,9 +258,9 @@ START_TEST(test_folders_go)
 	manifest.nfolders = 3;
 	must_open(&plain);
 	ck_assert_int_eq(restart_drop(restart, NULL), 0);
-	ck_assert(exists(MANIFEST));
-	ck_assert(!exists("snap/1"));
-	ck_assert(exists("snap/2"));
+	ck_assert(in_root(MANIFEST));
+	ck_assert(!in_root("snap/1"));
+	ck_assert(in_root("snap/2"));
 }
 END_TEST
 
@@ -308,5 +308,5 @@ static Suite *restart_name_suite(void)
 
 int main(void)
 {
-	return run_suite(restart_name_suite());
+	return run_restart_suite(restart_name_suite());
 }

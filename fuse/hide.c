@@ -500,6 +500,36 @@ int hide_tmpfile(struct session *session, const struct node_ref *parent, uint32_
 	return 0;
 }
 
+/* Names that the workload can see, other than frozen links. */
+static bool has_other_name(struct session *session, uint32_t slot, int fd)
+{
+	const struct node_record *node = node_at(session->nodes, slot);
+	const struct entry_record *entry = store_entry(session->store, node->entry);
+	struct stat st;
+
+	if (session_stat_locked(session, slot, fd, &st) || S_ISDIR(st.st_mode))
+		return false;
+	return st.st_nlink > entry->nfrozen;
+}
+
+void hide_settle(struct session *session, uint32_t slot)
+{
+	struct node_record *node = node_at(session->nodes, slot);
+	int fd = node_fd_get(session->nodes, slot);
+
+	if (fd < 0)
+		return;
+	store_mutation_begin(session->store);
+	node_lock(session->nodes, slot);
+	if (node->entry && !node->nopen && has_other_name(session, slot, fd)) {
+		store_forget(session->store, node->entry);
+		hide_set_entry(node, 0);
+	}
+	node_unlock(session->nodes, slot);
+	store_mutation_end(session->store);
+	node_fd_put(session->nodes, slot);
+}
+
 void hide_last_begin(void *ctx)
 {
 	struct session *session = ctx;

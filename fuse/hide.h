@@ -32,6 +32,14 @@ int hide_rename(struct session *session, const struct node_ref *from, const char
 int hide_tmpfile(struct session *session, const struct node_ref *parent, uint32_t slot,
 		 const struct stat *st);
 
+/*
+ * The last description of an inode that has an entry was closed.  If it has another name
+ * (one of several links, or a nameless file that was linked in), that name keeps it from
+ * now on, and removing that one hides it again: the kernel may hold such an inode in its
+ * caches for ever, and its entry would stay as long.
+ */
+void hide_settle(struct session *session, uint32_t slot);
+
 /* ---- for fuse/restored.c ---- */
 
 /* Under the node lock. */

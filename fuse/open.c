@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "fuse/creds.h"
+#include "fuse/hide.h"
 #include "fuse/ops.h"
 #include "store/log.h"
 
@@ -156,7 +157,7 @@ void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	struct session *session = session_of(req);
 	uint32_t slot = node_slot(session->nodes, id);
 	int32_t backing_id = 0;
-	bool written = false;
+	bool written = false, settle = false;
 
 	handle_end(session->handles, fi->fh);
 	if (slot) {
@@ -166,8 +167,11 @@ void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 		written = node->backing_id && node->flags & NODE_F_WRITTEN;
 		backing_id = closed_locked(node);
 		close_backing(req, backing_id);
+		settle = node->entry && !node->nopen;
 		node_unlock(session->nodes, slot);
 	}
+	if (settle)
+		hide_settle(session, slot);
 	/* Stores through a mapping do not tell the kernel of new times: they show from now on. */
 	if (written)
 		fuse_lowlevel_notify_inval_inode(session->se, id, -1, 0);

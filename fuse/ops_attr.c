@@ -37,6 +37,8 @@ static void statx_own(struct session *session, uint32_t slot, struct statx *stx)
 	stx->stx_ino = backing_ino(node->key.fs, stx->stx_ino);
 	if (node->entry)
 		stx->stx_nlink -= store_hidden_links(session->store, node->entry);
+	if (node->id == NODE_ROOT_ID && stx->stx_nlink > 2)
+		stx->stx_nlink--;
 	if (node->flags & NODE_F_RETIRED)
 		stx->stx_nlink = 0;
 }

@@ -30,12 +30,13 @@ static int begin(fuse_req_t req, fuse_ino_t parent, const char *name, struct nod
 /* Replies with the inode that @name now is, if @error is 0. */
 static void finish(fuse_req_t req, const struct node_ref *ref, const char *name, int error)
 {
+	struct session *session = session_of(req);
 	struct fuse_entry_param entry;
 
 	if (!error)
-		error = session_lookup(session_of(req), ref, name, &entry);
+		error = session_lookup(session, ref, name, &entry);
 	reply_entry(req, error, &entry);
-	ref_put(session_of(req), ref);
+	ref_put(session, ref);
 }
 
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)

@@ -45,6 +45,9 @@ int session_stat_locked(struct session *session, uint32_t slot, int fd, struct s
 		return error;
 	if (node->entry)
 		st->st_nlink -= store_hidden_links(session->store, node->entry);
+	/* Directories count their folders, where they count at all: not the vault. */
+	if (node->id == NODE_ROOT_ID && st->st_nlink > 2)
+		st->st_nlink--;
 	/* A removed directory has no links, wherever the vault keeps it. */
 	if (node->flags & NODE_F_RETIRED)
 		st->st_nlink = 0;
@@ -181,10 +184,12 @@ int session_lookup_light(struct session *session, const struct node_ref *parent,
 
 void reply_entry(fuse_req_t req, int error, const struct fuse_entry_param *entry)
 {
+	struct session *session = session_of(req); /* a reply frees the request */
+
 	if (error)
 		reply_error(req, error);
 	else if (fuse_reply_entry(req, entry) < 0)
-		session_unlookup(session_of(req), entry);
+		session_unlookup(session, entry);
 }
 
 /* Checkpoints make names behind the kernel's back here: "no such name" is not kept. */

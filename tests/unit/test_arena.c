@@ -41,37 +41,37 @@ static void teardown(void)
 }
 
 START_TEST(records_are_given_out_zeroed_and_reused)
-	{
-		uint32_t a = arena_alloc(arena, ARENA_NODES);
-		uint32_t b = arena_alloc(arena, ARENA_NODES);
-		const char *again;
+{
+	uint32_t a = arena_alloc(arena, ARENA_NODES);
+	uint32_t b = arena_alloc(arena, ARENA_NODES);
+	const char *again;
 
-		ck_assert_uint_ne(a, 0);
-		ck_assert_uint_ne(b, 0);
-		ck_assert_uint_ne(a, b);
-		ck_assert(arena_live(arena, ARENA_NODES, a));
-		ck_assert_uint_eq(arena_count(arena, ARENA_NODES), 2);
-		memset(arena_at(arena, ARENA_NODES, a), 0xff, 64);
-		arena_release(arena, ARENA_NODES, a);
-		ck_assert(!arena_live(arena, ARENA_NODES, a));
-		ck_assert(arena_live(arena, ARENA_NODES, b));
-		ck_assert_uint_eq(arena_alloc(arena, ARENA_NODES), a);
-		again = arena_at(arena, ARENA_NODES, a);
-		for (int i = 0; i < 64; i++)
-			ck_assert_int_eq(again[i], 0);
-		ck_assert_uint_eq(arena_count(arena, ARENA_NODES), 2);
-		ck_assert_uint_eq(arena_high(arena, ARENA_NODES), (a > b ? a : b) + 1);
-	}
+	ck_assert_uint_ne(a, 0);
+	ck_assert_uint_ne(b, 0);
+	ck_assert_uint_ne(a, b);
+	ck_assert(arena_live(arena, ARENA_NODES, a));
+	ck_assert_uint_eq(arena_count(arena, ARENA_NODES), 2);
+	memset(arena_at(arena, ARENA_NODES, a), 0xff, 64);
+	arena_release(arena, ARENA_NODES, a);
+	ck_assert(!arena_live(arena, ARENA_NODES, a));
+	ck_assert(arena_live(arena, ARENA_NODES, b));
+	ck_assert_uint_eq(arena_alloc(arena, ARENA_NODES), a);
+	again = arena_at(arena, ARENA_NODES, a);
+	for (int i = 0; i < 64; i++)
+		ck_assert_int_eq(again[i], 0);
+	ck_assert_uint_eq(arena_count(arena, ARENA_NODES), 2);
+	ck_assert_uint_eq(arena_high(arena, ARENA_NODES), (a > b ? a : b) + 1);
+}
 END_TEST
 
 START_TEST(index_zero_and_beyond_are_never_live)
-	{
-		ck_assert(!arena_live(arena, ARENA_NODES, 0));
-		ck_assert(!arena_live(arena, ARENA_NODES, NODES));
-		ck_assert(!arena_live(arena, ARENA_NODES, UINT32_MAX));
-		ck_assert_uint_eq(arena_count(arena, ARENA_NODES), 0);
-		ck_assert_uint_eq(arena_high(arena, ARENA_NODES), 1);
-	}
+{
+	ck_assert(!arena_live(arena, ARENA_NODES, 0));
+	ck_assert(!arena_live(arena, ARENA_NODES, NODES));
+	ck_assert(!arena_live(arena, ARENA_NODES, UINT32_MAX));
+	ck_assert_uint_eq(arena_count(arena, ARENA_NODES), 0);
+	ck_assert_uint_eq(arena_high(arena, ARENA_NODES), 1);
+}
 END_TEST
 
 static void fill_table(enum arena_table table, uint32_t max)
@@ -84,39 +84,39 @@ static void fill_table(enum arena_table table, uint32_t max)
 }
 
 START_TEST(a_full_table_says_so_and_takes_up_again)
-	{
-		static const uint32_t some[] = { 1, 63, 64, 65, 4095, 4096, 4097, NODES - 1 };
+{
+	static const uint32_t some[] = { 1, 63, 64, 65, 4095, 4096, 4097, NODES - 1 };
 
-		fill_table(ARENA_NODES, NODES);
-		fill_table(ARENA_HANDLES, 2);
-		fill_table(ARENA_ENTRIES, 64);
-		for (size_t i = 0; i < ARRAY_SIZE(some); i++)
-			arena_release(arena, ARENA_NODES, some[i]);
-		for (size_t i = 0; i < ARRAY_SIZE(some); i++)
-			ck_assert_uint_eq(arena_alloc(arena, ARENA_NODES), some[i]);
-		ck_assert_uint_eq(arena_alloc(arena, ARENA_NODES), 0);
-	}
+	fill_table(ARENA_NODES, NODES);
+	fill_table(ARENA_HANDLES, 2);
+	fill_table(ARENA_ENTRIES, 64);
+	for (size_t i = 0; i < ARRAY_SIZE(some); i++)
+		arena_release(arena, ARENA_NODES, some[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(some); i++)
+		ck_assert_uint_eq(arena_alloc(arena, ARENA_NODES), some[i]);
+	ck_assert_uint_eq(arena_alloc(arena, ARENA_NODES), 0);
+}
 END_TEST
 
 START_TEST(tables_do_not_overlap)
-	{
-		const char *meta = arena_meta(arena);
+{
+	const char *meta = arena_meta(arena);
 
-		for (int table = 0; table < ARENA_TABLES; table++) {
-			uint32_t index = arena_alloc(arena, (enum arena_table)table);
+	for (int table = 0; table < ARENA_TABLES; table++) {
+		uint32_t index = arena_alloc(arena, (enum arena_table)table);
 
-			memset(arena_at(arena, (enum arena_table)table, index), 0x11 * (table + 1),
-				spec.table[table].record_size);
-		}
-		for (int table = 0; table < ARENA_TABLES; table++) {
-			const unsigned char *at = arena_at(arena, (enum arena_table)table, 1);
-
-			for (uint32_t i = 0; i < spec.table[table].record_size; i++)
-				ck_assert_uint_eq(at[i], 0x11 * ((unsigned)table + 1));
-		}
-		for (uint32_t i = 0; i < spec.meta_size; i++)
-			ck_assert_int_eq(meta[i], 0);
+		memset(arena_at(arena, (enum arena_table)table, index), 0x11 * (table + 1),
+			spec.table[table].record_size);
 	}
+	for (int table = 0; table < ARENA_TABLES; table++) {
+		const unsigned char *at = arena_at(arena, (enum arena_table)table, 1);
+
+		for (uint32_t i = 0; i < spec.table[table].record_size; i++)
+			ck_assert_uint_eq(at[i], 0x11 * ((unsigned)table + 1));
+	}
+	for (uint32_t i = 0; i < spec.meta_size; i++)
+		ck_assert_int_eq(meta[i], 0);
+}
 END_TEST
 
 static void expect_invalid(struct arena_table_spec table)
@@ -130,30 +130,30 @@ static void expect_invalid(struct arena_table_spec table)
 }
 
 START_TEST(impossible_specs_are_refused)
-	{
-		expect_invalid((struct arena_table_spec){ 0, 10 });
-		expect_invalid((struct arena_table_spec){ 12, 10 });
-		expect_invalid((struct arena_table_spec){ 64, 1 });
-		expect_invalid((struct arena_table_spec){ UINT32_MAX - 7, UINT32_MAX });
-	}
+{
+	expect_invalid((struct arena_table_spec){ 0, 10 });
+	expect_invalid((struct arena_table_spec){ 12, 10 });
+	expect_invalid((struct arena_table_spec){ 64, 1 });
+	expect_invalid((struct arena_table_spec){ UINT32_MAX - 7, UINT32_MAX });
+}
 END_TEST
 
 START_TEST(the_memfd_is_sparse_private_and_of_final_size)
-	{
-		struct arena_spec big = spec;
-		struct arena *large;
-		struct stat st;
+{
+	struct arena_spec big = spec;
+	struct arena *large;
+	struct stat st;
 
-		big.table[ARENA_NODES] = (struct arena_table_spec){ 192, 1 << 24 };
-		ck_assert_int_eq(arena_new(&big, &large), 0);
-		ck_assert_uint_eq(arena_alloc(large, ARENA_NODES), 1);
-		ck_assert_int_eq(fstat(arena_fd(large), &st), 0);
-		ck_assert_int_gt(st.st_size, INT64_C(192) << 24);
-		ck_assert_int_lt(st.st_blocks, 1024);
-		ck_assert_int_eq(fcntl(arena_fd(large), F_GETFD), FD_CLOEXEC);
-		ck_assert_int_eq(ftruncate(arena_fd(large), 0), -1);
-		arena_free(large);
-	}
+	big.table[ARENA_NODES] = (struct arena_table_spec){ 192, 1 << 24 };
+	ck_assert_int_eq(arena_new(&big, &large), 0);
+	ck_assert_uint_eq(arena_alloc(large, ARENA_NODES), 1);
+	ck_assert_int_eq(fstat(arena_fd(large), &st), 0);
+	ck_assert_int_gt(st.st_size, INT64_C(192) << 24);
+	ck_assert_int_lt(st.st_blocks, 1024);
+	ck_assert_int_eq(fcntl(arena_fd(large), F_GETFD), FD_CLOEXEC);
+	ck_assert_int_eq(ftruncate(arena_fd(large), 0), -1);
+	arena_free(large);
+}
 END_TEST
 
 static int dup_of(const struct arena *of)
@@ -165,63 +165,63 @@ static int dup_of(const struct arena *of)
 }
 
 START_TEST(attach_refuses_another_shape)
-	{
-		struct arena *other = NULL;
-		struct arena_spec changed = spec;
-		int fd;
+{
+	struct arena *other = NULL;
+	struct arena_spec changed = spec;
+	int fd;
 
-		changed.meta_size++;
-		ck_assert_int_eq(arena_attach(dup_of(arena), &changed, &other), -EPROTO);
-		changed = spec;
-		changed.table[ARENA_NODES].max_records--;
-		ck_assert_int_eq(arena_attach(dup_of(arena), &changed, &other), -EPROTO);
-		changed = spec;
-		changed.table[ARENA_HANDLES].record_size *= 2;
-		fd = dup_of(arena);
-		ck_assert_int_eq(arena_attach(fd, &changed, &other), -EPROTO);
-		ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-		ck_assert_int_eq(arena_attach(fd, &spec, &other), -EPROTO);
-		fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-		ck_assert_int_eq(arena_attach(fd, &spec, &other), -EPROTO);
-		ck_assert_int_eq(arena_attach(-1, &spec, &other), -EBADF);
-		ck_assert_ptr_null(other);
-	}
+	changed.meta_size++;
+	ck_assert_int_eq(arena_attach(dup_of(arena), &changed, &other), -EPROTO);
+	changed = spec;
+	changed.table[ARENA_NODES].max_records--;
+	ck_assert_int_eq(arena_attach(dup_of(arena), &changed, &other), -EPROTO);
+	changed = spec;
+	changed.table[ARENA_HANDLES].record_size *= 2;
+	fd = dup_of(arena);
+	ck_assert_int_eq(arena_attach(fd, &changed, &other), -EPROTO);
+	ck_assert_int_eq(fcntl(fd, F_GETFD), -1);
+	fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	ck_assert_int_eq(arena_attach(fd, &spec, &other), -EPROTO);
+	fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	ck_assert_int_eq(arena_attach(fd, &spec, &other), -EPROTO);
+	ck_assert_int_eq(arena_attach(-1, &spec, &other), -EBADF);
+	ck_assert_ptr_null(other);
+}
 END_TEST
 
 START_TEST(attach_refuses_a_damaged_header)
-	{
-		struct arena *other = NULL;
-		uint64_t zero = 0;
+{
+	struct arena *other = NULL;
+	uint64_t zero = 0;
 
-		ck_assert_int_eq(pwrite(arena_fd(arena), &zero, sizeof(zero), 0), sizeof(zero));
-		ck_assert_int_eq(arena_attach(dup_of(arena), &spec, &other), -EPROTO);
-		ck_assert_ptr_null(other);
-	}
+	ck_assert_int_eq(pwrite(arena_fd(arena), &zero, sizeof(zero), 0), sizeof(zero));
+	ck_assert_int_eq(arena_attach(dup_of(arena), &spec, &other), -EPROTO);
+	ck_assert_ptr_null(other);
+}
 END_TEST
 
 START_TEST(attach_finds_everything_again)
-	{
-		struct arena *other;
-		uint32_t last = 0;
+{
+	struct arena *other;
+	uint32_t last = 0;
 
-		for (int i = 0; i < 3000; i++)
-			last = arena_alloc(arena, ARENA_NODES);
-		memcpy(arena_at(arena, ARENA_NODES, last), "content", 8);
-		memcpy(arena_meta(arena), "meta", 5);
-		arena_release(arena, ARENA_NODES, 70);
-		ck_assert_int_eq(arena_attach(dup_of(arena), &spec, &other), 0);
-		teardown();
+	for (int i = 0; i < 3000; i++)
+		last = arena_alloc(arena, ARENA_NODES);
+	memcpy(arena_at(arena, ARENA_NODES, last), "content", 8);
+	memcpy(arena_meta(arena), "meta", 5);
+	arena_release(arena, ARENA_NODES, 70);
+	ck_assert_int_eq(arena_attach(dup_of(arena), &spec, &other), 0);
+	teardown();
 
-		ck_assert(arena_attached(other));
+	ck_assert(arena_attached(other));
 	ck_assert_str_eq(arena_at(other, ARENA_NODES, last), "content");
-		ck_assert_str_eq(arena_meta(other), "meta");
-		ck_assert_uint_eq(arena_count(other, ARENA_NODES), 2999);
-		ck_assert_uint_eq(arena_high(other, ARENA_NODES), last + 1);
-		ck_assert_uint_eq(arena_alloc(other, ARENA_NODES), 70);
-		ck_assert_uint_eq(arena_alloc(other, ARENA_NODES), last + 1);
-		arena_free(other);
-	}
+	ck_assert_str_eq(arena_meta(other), "meta");
+	ck_assert_uint_eq(arena_count(other, ARENA_NODES), 2999);
+	ck_assert_uint_eq(arena_high(other, ARENA_NODES), last + 1);
+	ck_assert_uint_eq(arena_alloc(other, ARENA_NODES), 70);
+	ck_assert_uint_eq(arena_alloc(other, ARENA_NODES), last + 1);
+	arena_free(other);
+}
 END_TEST
 
 /*
@@ -277,24 +277,24 @@ static void check_attached_after_kill(int memfd)
 }
 
 START_TEST(attach_after_the_owner_was_killed)
-	{
-		char byte;
-		int ready[2], status;
-		pid_t pid;
+{
+	char byte;
+	int ready[2], status;
+	pid_t pid;
 
-		ck_assert_int_eq(pipe(ready), 0);
-		pid = fork();
-		ck_assert_int_ge(pid, 0);
-		if (pid == 0)
-			churn(ready[1]);
-		ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-		ck_assert_int_eq(kill(pid, SIGKILL), 0);
-		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-		ck_assert(WIFSIGNALED(status));
-		check_attached_after_kill(dup_of(arena));
-		close(ready[0]);
-		close(ready[1]);
-	}
+	ck_assert_int_eq(pipe(ready), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		churn(ready[1]);
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSIGNALED(status));
+	check_attached_after_kill(dup_of(arena));
+	close(ready[0]);
+	close(ready[1]);
+}
 END_TEST
 
 #define THREADS 4
@@ -333,17 +333,16 @@ static void *hammer(void *arg)
 }
 
 START_TEST(threads_never_share_a_record)
-	{
-		pthread_t threads[THREADS];
+{
+	pthread_t threads[THREADS];
 
-		for (uintptr_t i = 0; i < THREADS; i++)
-			ck_assert_int_eq(
-				pthread_create(&threads[i], NULL, hammer, (void *)(i + 1)), 0);
-		for (int i = 0; i < THREADS; i++)
-			pthread_join(threads[i], NULL);
-		ck_assert_uint_eq(arena_count(arena, ARENA_NODES), 0);
-		ck_assert_uint_le(arena_high(arena, ARENA_NODES), THREADS * 200 + 1);
-	}
+	for (uintptr_t i = 0; i < THREADS; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, hammer, (void *)(i + 1)), 0);
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_uint_eq(arena_count(arena, ARENA_NODES), 0);
+	ck_assert_uint_le(arena_high(arena, ARENA_NODES), THREADS * 200 + 1);
+}
 END_TEST
 
 static void check_text(const char *bytes, size_t size)
@@ -364,46 +363,46 @@ static void check_text(const char *bytes, size_t size)
 }
 
 START_TEST(texts_of_all_sizes)
-	{
-		char bytes[4096];
+{
+	char bytes[4096];
 
-		for (size_t i = 0; i < sizeof(bytes); i++)
-			bytes[i] = (char)(i * 7);
-		for (size_t size = 0; size < 300; size++)
-			check_text(bytes, size);
-		check_text(bytes, sizeof(bytes));
-	}
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 7);
+	for (size_t size = 0; size < 300; size++)
+		check_text(bytes, size);
+	check_text(bytes, sizeof(bytes));
+}
 END_TEST
 
 START_TEST(a_text_too_long_or_for_which_there_is_no_room)
-	{
-		autofree char *bytes = calloc(1, TEXT_SIZE_MAX + 1);
-		uint32_t text = 0;
+{
+	autofree char *bytes = calloc(1, TEXT_SIZE_MAX + 1);
+	uint32_t text = 0;
 
-		ck_assert_int_eq(text_put(arena, bytes, TEXT_SIZE_MAX + 1, &text), -EMSGSIZE);
-		ck_assert_int_eq(text_put(arena, bytes, TEXT_SIZE_MAX, &text), -ENOSPC);
-		ck_assert_uint_eq(arena_count(arena, ARENA_TEXT), 0);
-		check_text(bytes, 199 * 60 - 4);
-	}
+	ck_assert_int_eq(text_put(arena, bytes, TEXT_SIZE_MAX + 1, &text), -EMSGSIZE);
+	ck_assert_int_eq(text_put(arena, bytes, TEXT_SIZE_MAX, &text), -ENOSPC);
+	ck_assert_uint_eq(arena_count(arena, ARENA_TEXT), 0);
+	check_text(bytes, 199 * 60 - 4);
+}
 END_TEST
 
 START_TEST(a_damaged_text_is_not_believed)
-	{
-		char *none = NULL;
-		uint32_t text, ring[2];
+{
+	char *none = NULL;
+	uint32_t text, ring[2];
 
-		ck_assert_int_eq(text_get(arena, 5, &none, NULL), -EPROTO);
-		ck_assert_int_eq(text_get(arena, 100000, &none, NULL), -EPROTO);
-		ck_assert_int_eq(text_put(arena, "abc", 3, &text), 0);
-		ring[0] = 0;
-		ring[1] = 1000;
-		memcpy(arena_at(arena, ARENA_TEXT, text), ring, sizeof(ring));
-		ck_assert_int_eq(text_get(arena, text, &none, NULL), -EPROTO);
-		ring[1] = UINT32_MAX;
-		memcpy(arena_at(arena, ARENA_TEXT, text), ring, sizeof(ring));
-		ck_assert_int_eq(text_get(arena, text, &none, NULL), -EPROTO);
-		ck_assert_ptr_null(none);
-	}
+	ck_assert_int_eq(text_get(arena, 5, &none, NULL), -EPROTO);
+	ck_assert_int_eq(text_get(arena, 100000, &none, NULL), -EPROTO);
+	ck_assert_int_eq(text_put(arena, "abc", 3, &text), 0);
+	ring[0] = 0;
+	ring[1] = 1000;
+	memcpy(arena_at(arena, ARENA_TEXT, text), ring, sizeof(ring));
+	ck_assert_int_eq(text_get(arena, text, &none, NULL), -EPROTO);
+	ring[1] = UINT32_MAX;
+	memcpy(arena_at(arena, ARENA_TEXT, text), ring, sizeof(ring));
+	ck_assert_int_eq(text_get(arena, text, &none, NULL), -EPROTO);
+	ck_assert_ptr_null(none);
+}
 END_TEST
 
 static uint32_t next_text(void *ctx)
@@ -414,47 +413,47 @@ static uint32_t next_text(void *ctx)
 }
 
 START_TEST(a_sweep_frees_what_nobody_names)
-	{
-		autofree char *copy = NULL;
-		uint32_t kept[3] = { 0 }, lost, freed = 0;
-		uint32_t *at = kept;
-		char bytes[200];
+{
+	autofree char *copy = NULL;
+	uint32_t kept[3] = { 0 }, lost, freed = 0;
+	uint32_t *at = kept;
+	char bytes[200];
 
-		memset(bytes, 'x', sizeof(bytes));
-		ck_assert_int_eq(text_put(arena, bytes, sizeof(bytes), &kept[0]), 0);
-		ck_assert_int_eq(text_put(arena, bytes, sizeof(bytes), &lost), 0);
-		ck_assert_int_eq(text_put(arena, "kept", 4, &kept[1]), 0);
-		ck_assert_int_eq(text_sweep(arena, next_text, &at, &freed), 0);
-		ck_assert_uint_eq(freed, TEXT_CHUNKS(sizeof(bytes)));
-		ck_assert_int_eq(text_get(arena, kept[1], &copy, NULL), 0);
-		ck_assert_str_eq(copy, "kept");
-		ck_assert_uint_eq(arena_count(arena, ARENA_TEXT),
-			TEXT_CHUNKS(sizeof(bytes)) + TEXT_CHUNKS(4));
-		ck_assert(!arena_live(arena, ARENA_TEXT, lost));
-	}
+	memset(bytes, 'x', sizeof(bytes));
+	ck_assert_int_eq(text_put(arena, bytes, sizeof(bytes), &kept[0]), 0);
+	ck_assert_int_eq(text_put(arena, bytes, sizeof(bytes), &lost), 0);
+	ck_assert_int_eq(text_put(arena, "kept", 4, &kept[1]), 0);
+	ck_assert_int_eq(text_sweep(arena, next_text, &at, &freed), 0);
+	ck_assert_uint_eq(freed, TEXT_CHUNKS(sizeof(bytes)));
+	ck_assert_int_eq(text_get(arena, kept[1], &copy, NULL), 0);
+	ck_assert_str_eq(copy, "kept");
+	ck_assert_uint_eq(
+		arena_count(arena, ARENA_TEXT), TEXT_CHUNKS(sizeof(bytes)) + TEXT_CHUNKS(4));
+	ck_assert(!arena_live(arena, ARENA_TEXT, lost));
+}
 END_TEST
 
 START_TEST(entry_transitions)
-	{
-		static const bool expected[4][4] = {
-			[ENTRY_FREE] = { false, true, true, true },
-			[ENTRY_HIDDEN] = { true, false, true, true },
-			[ENTRY_MOVED] = { true, true, false, false },
-			[ENTRY_PINNED] = { true, false, false, false },
-		};
+{
+	static const bool expected[4][4] = {
+		[ENTRY_FREE] = { false, true, true, true },
+		[ENTRY_HIDDEN] = { true, false, true, true },
+		[ENTRY_MOVED] = { true, true, false, false },
+		[ENTRY_PINNED] = { true, false, false, false },
+	};
 
-		for (int from = 0; from < 4; from++) {
-			for (int to = 0; to < 4; to++)
-				ck_assert_int_eq(entry_transition_allowed((enum entry_state)from,
-							 (enum entry_state)to),
-					expected[from][to]);
-		}
-		ck_assert(!entry_transition_allowed((enum entry_state)4, ENTRY_FREE));
-		ck_assert(!entry_transition_allowed(ENTRY_FREE, (enum entry_state)9));
-		ck_assert_str_eq(entry_state_name(ENTRY_HIDDEN), "hidden");
-		ck_assert_str_eq(entry_state_name(ENTRY_PINNED), "pinned");
-		ck_assert_str_eq(entry_state_name((enum entry_state)77), "unknown");
+	for (int from = 0; from < 4; from++) {
+		for (int to = 0; to < 4; to++)
+			ck_assert_int_eq(entry_transition_allowed(
+						 (enum entry_state)from, (enum entry_state)to),
+				expected[from][to]);
 	}
+	ck_assert(!entry_transition_allowed((enum entry_state)4, ENTRY_FREE));
+	ck_assert(!entry_transition_allowed(ENTRY_FREE, (enum entry_state)9));
+	ck_assert_str_eq(entry_state_name(ENTRY_HIDDEN), "hidden");
+	ck_assert_str_eq(entry_state_name(ENTRY_PINNED), "pinned");
+	ck_assert_str_eq(entry_state_name((enum entry_state)77), "unknown");
+}
 END_TEST
 
 static void add_arena_tests(TCase *tcase)

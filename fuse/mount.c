@@ -197,12 +197,13 @@ void mount_abort(const struct mount *mount)
 
 /* ---- checks before mounting ---- */
 
-/* Whether the filesystem at @path has lost its daemon. */
+/* Whether the filesystem at @path has lost its daemon; what the kernel cached says nothing. */
 static bool is_dead(const char *path)
 {
-	struct stat st;
+	struct statx stx;
 
-	return stat(path, &st) < 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+	return statx(AT_FDCWD, path, AT_STATX_FORCE_SYNC, STATX_BASIC_STATS, &stx) < 0 &&
+	       (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
 /*

@@ -122,6 +122,7 @@ static int start_store(struct daemon *daemon, char **why)
 {
 	const struct options *options = daemon->options;
 	const struct store_options store_options = {
+		.source_path = options->source,
 		.instance = options->instance,
 		.link_template = options->link_template,
 		.read_only = options->mount_flags & MS_RDONLY,

@@ -104,13 +104,14 @@ static int open_catalog(
 }
 
 /* Everything that writes to the source, in an order that can be repeated after a crash. */
-static int open_writable(struct store *store, const char *instance, char **why)
+static int open_writable(
+	struct store *store, const char *source_path, const char *instance, char **why)
 {
 	bool resumed = arena_attached(store->arena);
 	enum catalog_origin origin;
 	int error;
 
-	error = vault_open(store->source_fd, instance, &store->vault, why);
+	error = vault_open(store->source_fd, source_path, instance, &store->vault, why);
 	if (!error)
 		error = make_checkpoint_folder(store->source_fd, why);
 	if (!error)
@@ -138,7 +139,7 @@ static int open_parts(
 		return util_why(why, -errno, "cannot open the source directory: %m");
 	error = set_template(store, template, why);
 	if (!error && !store->read_only)
-		error = open_writable(store, instance, why);
+		error = open_writable(store, options->source_path, instance, why);
 	return error;
 }
 

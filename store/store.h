@@ -49,6 +49,7 @@ struct store_hooks {
 };
 
 struct store_options {
+	const char *source_path;  /* of the source, for messages; NULL = as /proc/self/fd has it */
 	const char *instance;     /* name of this mount's private part of the vault; NULL = "default" */
 	const char *link_template; /* default template of frozen links; NULL = built-in */
 	bool read_only;           /* never write to the source: nothing can be hidden */

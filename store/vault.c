@@ -204,8 +204,7 @@ static int choose_first_id(struct vault *vault, char **why)
 	return 0;
 }
 
-/* The path of the source, for messages. */
-static char *source_path(int source_fd)
+static char *path_of(int source_fd)
 {
 	char link[PROC_FD_PATH_SIZE], path[PATH_MAX];
 	ssize_t length = readlink(proc_fd_path(source_fd, link), path, sizeof(path) - 1);
@@ -216,9 +215,9 @@ static char *source_path(int source_fd)
 	return strdup(path);
 }
 
-static int open_folders(struct vault *vault, int source_fd, char **why)
+static int open_folders(struct vault *vault, int source_fd, const char *source_path, char **why)
 {
-	autofree char *source = source_path(source_fd);
+	autofree char *source = source_path ? strdup(source_path) : path_of(source_fd);
 	autofree char *top = source ? util_printf("%s/" VAULT_FOLDER, source) : NULL;
 	autofree char *entries = NULL;
 	autofd int top_fd = -1;
@@ -237,7 +236,8 @@ static int open_folders(struct vault *vault, int source_fd, char **why)
 	return vault->fd < 0 ? vault->fd : 0;
 }
 
-int vault_open(int source_fd, const char *instance, struct vault **out, char **why)
+int vault_open(int source_fd, const char *source_path, const char *instance, struct vault **out,
+	char **why)
 {
 	struct vault *vault;
 	int error;
@@ -252,7 +252,7 @@ int vault_open(int source_fd, const char *instance, struct vault **out, char **w
 		return -ENOMEM;
 	vault->fd = vault->instance_fd = vault->lock_fd = -1;
 	strcpy(vault->instance, instance);
-	error = open_folders(vault, source_fd, why);
+	error = open_folders(vault, source_fd, source_path, why);
 	if (!error)
 		error = lock_take(vault, why);
 	if (!error)

@@ -33,12 +33,14 @@ bool vault_instance_valid(const char *instance);
 
 /*
  * Makes the folders where they are missing, checks that nobody else could have made or
- * changed them, and takes the lock.  @source_fd is duplicated.  On error *why (malloc'd)
+ * changed them, and takes the lock.  @source_fd is duplicated.  @source_path is for messages;
+ * NULL: what /proc/self/fd says, which is wrong for a mount without a place.  On error *why (malloc'd)
  * says what is wrong and what to do.  -EBUSY: somebody holds the lock; -EROFS: nothing
  * can be written there; -EINVAL: not the name of an instance; -ENOTDIR, -ELOOP, -EPERM,
  * -EXDEV: something is in place of a folder; or any errno of making them.
  */
-int vault_open(int source_fd, const char *instance, struct vault **out, char **why);
+int vault_open(int source_fd, const char *source_path, const char *instance, struct vault **out,
+	char **why);
 
 /* Unlocks and frees; the entries stay.  NULL is fine. */
 void vault_close(struct vault *vault);

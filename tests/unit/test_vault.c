@@ -21,7 +21,7 @@ static void open_vault(void)
 {
 	autofree char *why = NULL;
 
-	ck_assert_msg(vault_open(source_fd, "default", &vault, &why) == 0, "%s", why);
+	ck_assert_msg(vault_open(source_fd, NULL, "default", &vault, &why) == 0, "%s", why);
 	ck_assert_ptr_null(why);
 }
 
@@ -49,7 +49,7 @@ static void expect_refused(const char *instance, int error, const char *text)
 	autofree char *why = NULL;
 	struct vault *none = NULL;
 
-	ck_assert_int_eq(vault_open(source_fd, instance, &none, &why), error);
+	ck_assert_int_eq(vault_open(source_fd, NULL, instance, &none, &why), error);
 	ck_assert_ptr_null(none);
 	ck_assert_ptr_nonnull(why);
 	ck_assert_msg(strstr(why, text) != NULL, "\"%s\" is not in: %s", text, why);
@@ -84,7 +84,7 @@ START_TEST(the_second_is_told_who_holds_it)
 	vault_set_holder(vault, "/some/mount");
 	expect_refused("default", -EBUSY, holder);
 	expect_refused("default", -EBUSY, "/.relinkfs/default is in use");
-	ck_assert_int_eq(vault_open(source_fd, "other", &other, NULL), 0);
+	ck_assert_int_eq(vault_open(source_fd, NULL, "other", &other, NULL), 0);
 	ck_assert_str_eq(vault_instance(other), "other");
 	vault_close(other);
 	close_vault();

@@ -402,7 +402,7 @@ int store_hide_back(struct store *store, uint32_t entry, int dirfd, const char *
 	const struct entry_record *record = record_at(store, entry);
 	int error;
 
-	if (__atomic_load_n(&record->state, __ATOMIC_ACQUIRE) != ENTRY_MOVED)
+	if (state_of(record) != ENTRY_MOVED)
 		return -EINVAL;
 	error = vault_move_from(store->vault, dirfd, name, record->id);
 	return error ? error : store_mark_back(store, record->id);

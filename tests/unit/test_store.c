@@ -161,6 +161,28 @@ START_TEST(a_directory_is_found_again_by_its_inode)
 }
 END_TEST
 
+START_TEST(a_moved_directory_comes_back)
+{
+	struct vault *vault = store_vault(store);
+	uint32_t entry;
+	uint64_t id;
+
+	ck_assert_int_eq(mkdirat(source_fd, "dir", 0750), 0);
+	entry = hide("dir");
+	id = store_entry(store, entry)->id;
+	ck_assert_int_eq(store_hide_back(store, entry, source_fd, "link"), -EINVAL);
+	ck_assert_int_eq(vault_move_to(vault, id, source_fd, "link"), 0);
+	ck_assert_int_eq(store_mark_moved(store, id, 9, 1), 0);
+	ck_assert_int_eq(store_hide_back(store, entry, source_fd, "absent"), -ENOENT);
+	ck_assert_uint_eq(store_hidden_links(store, entry), 0);
+	ck_assert_int_eq(store_hide_back(store, entry, source_fd, "link"), 0);
+	ck_assert_uint_eq(store_hidden_links(store, entry), 1);
+	ck_assert(!exists("link"));
+	ck_assert_int_eq(forget(entry), 0);
+	ck_assert_int_eq(names_in(VAULT), 0);
+}
+END_TEST
+
 START_TEST(a_file_is_never_found_as_a_directory)
 {
 	uint64_t ino;
@@ -645,6 +667,7 @@ static void add_entry_tests(TCase *tcase)
 	tcase_add_test(tcase, a_file_is_hidden_by_its_name_and_dropped);
 	tcase_add_test(tcase, a_link_is_hidden_by_any_fd);
 	tcase_add_test(tcase, a_directory_is_found_again_by_its_inode);
+	tcase_add_test(tcase, a_moved_directory_comes_back);
 	tcase_add_test(tcase, a_file_is_never_found_as_a_directory);
 	tcase_add_test(tcase, a_pinned_entry_has_no_link);
 	tcase_add_test(tcase, an_entry_that_cannot_be_hidden_leaves_no_trace);

@@ -367,8 +367,9 @@ START_TEST(reaping_leaves_what_is_not_ours)
 	struct vault_reaped reaped;
 	struct stat st;
 	uint64_t bytes;
-	autofree char *dir = util_printf(ENTRIES "/%016llx", (unsigned long long)(first + 3));
-	autofree char *full = util_printf(ENTRIES "/%016llx", (unsigned long long)(first + 4));
+	unsigned long long next = first + 3;
+	autofree char *dir = util_printf(ENTRIES "/%016llx", next);
+	autofree char *full = util_printf(ENTRIES "/%016llx", next + 1);
 	autofree char *in_full = util_printf("%s/file", full);
 
 	ck_assert_int_eq(vault_link_to(vault, first + 1, source_fd, "link"), 0);

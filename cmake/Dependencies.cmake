@@ -35,3 +35,15 @@ if(missing)
 	list(JOIN missing ", " missing)
 	message(FATAL_ERROR " missing: ${missing}; to install, run as root: tools/setup")
 endif()
+
+# libfuse 3.17 does not hand on that the kernel wants set-id bits dropped; 3.18 does.
+include(CheckSourceCompiles)
+set(CMAKE_REQUIRED_INCLUDES ${FUSE_INCLUDE_DIRS})
+set(CMAKE_REQUIRED_DEFINITIONS -D_FILE_OFFSET_BITS=64)
+check_source_compiles(C "
+	#define FUSE_USE_VERSION 317
+	#include <fuse_lowlevel.h>
+	int main(void) { return ((struct fuse_file_info){ 0 }).kill_suidgid; }"
+	HAVE_FUSE_KILL_SUIDGID)
+unset(CMAKE_REQUIRED_INCLUDES)
+unset(CMAKE_REQUIRED_DEFINITIONS)

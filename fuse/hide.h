@@ -58,13 +58,13 @@ void hide_object(struct store_object *object, const struct node_record *node,
 int hide_restored(struct session *session, const struct node_key *key, const char *path);
 
 /* Store hook remove_link, see store/store.h. */
-int hide_remove_link(void *session, const char *link, const char *original, bool dir);
+int hide_remove_link(void *ctx, const char *link, const char *original, bool dir);
 
 /* ---- */
 
 /* Node hooks: the end of a node that has an entry. */
-void hide_last_begin(void *session);
-void hide_last(void *session, struct node_record *node);
-void hide_last_end(void *session);
+void hide_last_begin(void *ctx);
+void hide_last(void *ctx, struct node_record *node);
+void hide_last_end(void *ctx);
 
 #endif

@@ -141,7 +141,7 @@ void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 		reply_error(req, fd);
 		return;
 	}
-	if (fi->kill_suidgid)
+	if (wants_setid_dropped(fi))
 		drop_setid(fd);
 	error = open_finish(req, slot, fd, fi);
 	if (error) {

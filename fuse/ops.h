@@ -106,6 +106,15 @@ int open_finish(fuse_req_t req, uint32_t slot, int fd, struct fuse_file_info *fi
 int open_own_flags(const struct session *session, int flags);
 /* The caller lost the right to keep set-id bits by writing: drop them. */
 int drop_setid(int fd);
+/* The kernel asks for that with the request; libfuse 3.17 does not hand it on. */
+static inline bool wants_setid_dropped(const struct fuse_file_info *fi)
+{
+#ifdef HAVE_FUSE_KILL_SUIDGID
+	return fi->kill_suidgid;
+#else
+	return false;
+#endif
+}
 
 /* ---- operations, by file ---- */
 

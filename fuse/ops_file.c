@@ -32,7 +32,7 @@ void op_write_buf(fuse_req_t req, fuse_ino_t id, struct fuse_bufvec *in, off_t o
 		reply_error(req, fd);
 		return;
 	}
-	if (fi->kill_suidgid)
+	if (wants_setid_dropped(fi))
 		drop_setid(fd);
 	out.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
 	out.buf[0].fd = fd;

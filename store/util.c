@@ -58,7 +58,7 @@ char *util_printf(const char *format, ...)
 	return length < 0 ? NULL : text;
 }
 
-int util_why(char **why, int error, const char *format, ...)
+int (util_why)(char **why, int error, const char *format, ...)
 {
 	va_list args;
 	char *text;

@@ -64,6 +64,13 @@ char *util_printf(const char *format, ...) printf_format(1, 2);
  * @error as it is, so that "return util_why(why, -EINVAL, ...)" reads well.
  */
 int util_why(char **why, int error, const char *format, ...) printf_format(3, 4);
+/* What comes back is visible to who looks at the caller alone, as an analyzer does. */
+#define util_why(why, error, ...)                                                                  \
+	({                                                                                         \
+		int error_ = (error);                                                              \
+		(util_why)(why, error_, __VA_ARGS__);                                              \
+		error_;                                                                            \
+	})
 
 /* Reads until @size bytes or the end of the file: the count, or -errno. */
 ssize_t util_read_all(int fd, void *buffer, size_t size);

@@ -254,10 +254,11 @@ END_TEST
 
 START_TEST(instances_are_plain_names)
 	{
-		static const char *const bad[] = { "instance=", "instance=.", "instance=..",
-			"instance=.x", "instance=a/b", "instance=-a", "instance=a%",
+		static const char too_long[] =
 			"instance=0123456789012345678901234567890123456789012345678901234567890"
-			"1234" };
+			"1234";
+		static const char *const bad[] = { "instance=", "instance=.", "instance=..",
+			"instance=.x", "instance=a/b", "instance=-a", "instance=a%", too_long };
 
 		accept_words("instance=A-b_c.9");
 		ck_assert_str_eq(options.instance, "A-b_c.9");

@@ -289,23 +289,24 @@ check_left_over() {
 
 on_error() {
 	local status=$?
+	set +ux
 	echo "${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}: status $status: $BASH_COMMAND" >&2
 }
 
 on_exit() {
 	local status=$?
-	set +x
+	set +ux
 	((status == 0 || status == 77)) && return
 	cp "$WORK"/sanitizer/* "$WORK/out" "$WORK/err" "$LOGS/" 2>/dev/null || true
 	echo "-- the end of the daemon's log" >&2
 	tail -n 15 "$DAEMON_LOG" >&2
 	echo "-- the end of the trace" >&2
-	grep -v "^+* *lib\.sh:" "$LOGS/trace" | tail -n 6 >&2 || true
+	grep -v "^+* [^ ]*lib\.sh:" "$LOGS/trace" | tail -n 6 >&2 || true
 }
 
 run_case() {
 	exec {BASH_XTRACEFD}>"$LOGS/trace"
-	PS4='+ ${BASH_SOURCE##*/}:$LINENO: '
+	PS4='+ ${BASH_SOURCE[0]:-case}:$LINENO: '
 	mkfifo "$WORK/never"
 	: >"$DAEMON_LOG"
 	trap on_error ERR

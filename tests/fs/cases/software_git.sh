@@ -7,8 +7,8 @@ export GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@example.org GIT_CONFIG_NOSYSTE
 git config --global init.defaultBranch main
 git config --global protocol.file.allow always
 
-git init -q "$WORK/origin"
-cd "$WORK/origin"
+git init -q "$MNT/origin"
+cd "$MNT/origin"
 for commit in 1 2 3; do
 	for i in {1..150}; do
 		mkdir -p "dir$((i % 12))/sub$((i % 5))"
@@ -22,12 +22,12 @@ git tag -am "a tag" v1
 cd "$MNT"
 
 for way in --local --no-hardlinks --shared; do
-	git clone -q "$way" "$WORK/origin" "clone$way"
+	git clone -q "$way" "$MNT/origin" "clone$way"
 	git -C "clone$way" fsck --full --strict
-	diff -r --no-dereference --exclude=.git "$WORK/origin" "clone$way"
+	diff -r --no-dereference --exclude=.git "$MNT/origin" "clone$way"
 	[[ -z $(git -C "clone$way" status --porcelain) ]] || fail "clone $way is not clean"
 done
-git clone -q "file://$WORK/origin" remote
+git clone -q "file://$MNT/origin" remote
 git clone -q --local remote local-on-the-mount
 cd remote
 git checkout -qb branch HEAD~2

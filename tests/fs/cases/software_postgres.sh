@@ -18,7 +18,7 @@ cd "$WORK/postgres"
 
 server() { # ARG...
 	"${as[@]}" "$bin/pg_ctl" -D "$data" -w -t 60 "$@" >>"$LOGS/postgres.log" 2>&1 </dev/null ||
-		fail "pg_ctl ${*@Q}: $(tail -n 20 "$LOGS/postgres.log")"
+		fail "pg_ctl ${*@Q}: $(tail -n 20 "$LOGS/postgres.log" "$WORK/postgres/server.log")"
 }
 sql() {
 	"${as[@]}" "$bin/psql" -XAtqc "$1"
@@ -36,7 +36,7 @@ shared_buffers = 16MB
 max_wal_size = 64MB
 min_wal_size = 32MB
 END
-server -l "$LOGS/server.log" start
+server -l "$WORK/postgres/server.log" start
 "${as[@]}" "$bin/pgbench" -i -s 1 -q >>"$LOGS/postgres.log" 2>&1
 "${as[@]}" "$bin/pgbench" -c 4 -j 2 -t 100 >>"$LOGS/postgres.log" 2>&1
 sum_is_right
@@ -47,14 +47,14 @@ trigger
 relinkctl drop "$MNT" "$CKPT"
 
 server -m immediate stop
-server -l "$LOGS/server.log" start
+server -l "$WORK/postgres/server.log" start
 sum_is_right
 "${as[@]}" "$bin/pgbench" -c 4 -j 2 -t 50 >>"$LOGS/postgres.log" 2>&1
 sum_is_right
 sql 'VACUUM FULL; REINDEX DATABASE postgres' 
 server -m fast stop
 remount_relinkfs
-server -l "$LOGS/server.log" start
+server -l "$WORK/postgres/server.log" start
 sum_is_right
 server -m fast stop
 "${as[@]}" "$bin/pg_controldata" -D "$data" | grep -q "shut down$" || fail "not shut down cleanly"

@@ -610,9 +610,12 @@ static void test_append_shared(void)
 		say("append by another", write(other, "b", 1));
 	}
 	say_content("log");
-	say("O_APPEND switched off", fcntl(one, F_SETFL, 0));
-	say("then at the offset", pwrite(one, "X", 1, 0));
+	int later = open("log", O_RDWR);
+	say("at the start", write(later, "X", 1));
+	say("O_APPEND switched on", fcntl(later, F_SETFL, O_APPEND));
+	say("then at the end", write(later, "Y", 1));
 	say_content("log");
+	close(later);
 	say("poll", poll(&(struct pollfd){ .fd = one, .events = POLLOUT }, 1, 0));
 	close(one);
 	close(other);

@@ -9,6 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define OPEN_TRIES 64
+
 void util_free(void *pointer)
 {
 	int saved = errno;
@@ -146,16 +148,18 @@ int util_read_file(int dirfd, const char *path, size_t max, char **out, size_t *
 	struct stat st;
 
 	if (dirfd == AT_FDCWD) {
-		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+		fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 		if (fd < 0)
 			return -errno;
 	} else {
-		fd = xopenat_beneath(dirfd, path, O_RDONLY | O_NOCTTY, 0);
+		fd = xopenat_beneath(dirfd, path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
 		if (fd < 0)
 			return fd;
 	}
 	if (fstat(fd, &st) < 0)
 		return -errno;
+	if (S_ISDIR(st.st_mode))
+		return -EISDIR;
 	if (st.st_size > 0 && (uint64_t)st.st_size > max)
 		return -EFBIG;
 	if (st.st_size > 0)
@@ -171,15 +175,18 @@ int xopenat_beneath(int dirfd, const char *path, int flags, mode_t mode)
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
 
-	for (;;) {
-		long fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+	long fd = -1;
 
-		if (fd >= 0)
-			return (int)fd;
-		/* EAGAIN: a rename somewhere raced with the walk, nothing is wrong. */
-		if (errno != EAGAIN && errno != EINTR)
-			return -errno;
+	/*
+	 * EAGAIN: a rename somewhere raced with the walk.  Not for ever: with O_NONBLOCK it
+	 * also means that somebody has a lease on the file.
+	 */
+	for (int tries = 0; tries < OPEN_TRIES; tries++) {
+		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
+			break;
 	}
+	return fd < 0 ? -errno : (int)fd;
 }
 
 int fsync_dir(int dirfd, const char *path)

@@ -5,6 +5,7 @@
 #include <check.h>
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -141,6 +142,24 @@ START_TEST(beneath_never_leaves)
 }
 END_TEST
 
+START_TEST(a_file_that_is_not_ready_is_not_waited_for)
+{
+	autofd int fd = -1;
+	char *none = NULL;
+
+	make_file("file", "content");
+	fd = openat(dirfd_, "file", O_RDWR | O_CLOEXEC);
+	ck_assert_ptr_ne(signal(SIGIO, SIG_IGN), SIG_ERR);
+	ck_assert_int_eq(fcntl(fd, F_SETLEASE, F_WRLCK), 0);
+	ck_assert_int_eq(util_read_file(dirfd_, "file", 4096, &none, NULL), -EAGAIN);
+	ck_assert_int_eq(fcntl(fd, F_SETLEASE, F_UNLCK), 0);
+	ck_assert_int_eq(mknodat(dirfd_, "link", S_IFIFO | 0600, 0), 0);
+	ck_assert_int_eq(util_read_file(dirfd_, "link", 4096, &none, NULL), 0);
+	ck_assert_str_eq(none, "");
+	free(none);
+}
+END_TEST
+
 START_TEST(times_as_text)
 {
 	char text[RFC3339_SIZE];
@@ -253,6 +272,7 @@ int main(void)
 	tcase_add_test(tcase, files_are_read_whole);
 	tcase_add_test(tcase, a_file_longer_than_one_buffer);
 	tcase_add_test(tcase, beneath_never_leaves);
+	tcase_add_test(tcase, a_file_that_is_not_ready_is_not_waited_for);
 	tcase_add_test(tcase, times_as_text);
 	tcase_add_test(tcase, log_escapes_and_filters);
 	tcase_add_test(tcase, log_that_cannot_be_opened_changes_nothing);

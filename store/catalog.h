@@ -42,10 +42,11 @@ enum catalog_origin {
 /*
  * Opens CATALOG_NAME in the directory @dirfd (which is duplicated), or makes it; brings
  * an older format up to date; notes the begin of a session.  0, -EBUSY when another
- * program has it open, -errno; *why is then a malloc'd message.
+ * program has it open, -errno; *why is then a malloc'd message.  A full disk or an
+ * input/output error is logged, and gives a catalog that has failed already.
  */
 int catalog_open(int dirfd, const struct catalog_options *options, struct catalog **out,
-		 enum catalog_origin *origin, char **why);
+	enum catalog_origin *origin, char **why);
 
 /* Writes the queue, notes the end of the session, frees.  NULL is fine. */
 void catalog_close(struct catalog *catalog);
@@ -54,26 +55,30 @@ void catalog_close(struct catalog *catalog);
  * Entries, in the background: never block on the disk, never fail.  A pair of hidden and
  * gone that is still in the queue cancels out.  @path is copied.
  */
-void catalog_entry_hidden(struct catalog *catalog, const struct entry_record *record,
-			  const char *path);
+void catalog_entry_hidden(
+	struct catalog *catalog, const struct entry_record *record, const char *path);
 void catalog_entry_gone(struct catalog *catalog, uint64_t id);
 
 /* Waits until all that was queued before is written.  0, or why the catalog is degraded. */
 int catalog_flush(struct catalog *catalog);
 
-/* Ids of entries that were never noted as gone, of sessions that ended: sorted, malloc'd. */
-int catalog_stale_entries(struct catalog *catalog, uint64_t **ids, size_t *count);
 /* Notes every entry of the sessions before this one as gone. */
 int catalog_reap_entries(struct catalog *catalog);
 
 /* ---- checkpoints: durable when they return ---- */
 
-enum catalog_link_state {
+/*
+ * For the begin of every checkpoint operation: the catalog's file may have been removed
+ * or replaced, or it may have failed; then it is opened anew, or a new one made.  With
+ * any other *origin than CATALOG_KEPT it is to be filled.  0, or why there is no catalog.
+ */
+int catalog_verify(struct catalog *catalog, enum catalog_origin *origin);
+
+enum catalog_link_state {         /* rows go when their checkpoint is dropped or undone */
 	CATALOG_LINK_PLANNED = 1, /* may exist */
 	CATALOG_LINK_MADE,
-	CATALOG_LINK_LEFT_OUT,    /* could not be made, or was not wanted any more */
-	CATALOG_LINK_GONE,        /* dropped, undone */
-	CATALOG_LINK_LOST,        /* was made, and is not there any more */
+	CATALOG_LINK_LEFT_OUT, /* could not be made, or was not wanted any more */
+	CATALOG_LINK_LOST,     /* was made, and is not there any more */
 };
 
 struct catalog_link {
@@ -81,7 +86,7 @@ struct catalog_link {
 	char *path;     /* relative to the root */
 	uint64_t entry; /* id in the vault; 0: unknown */
 	uint64_t ino;
-	uint32_t mode;  /* st_mode */
+	uint32_t mode; /* st_mode */
 	enum catalog_link_state state;
 };
 
@@ -113,35 +118,34 @@ void catalog_checkpoints_free(struct catalog_checkpoint *checkpoints, size_t cou
 int catalog_checkpoint_add(struct catalog *catalog, const struct catalog_checkpoint *checkpoint);
 
 /*
- * Goes to the state @to, if checkpoint_transition_allowed().  All links that are planned
- * or made become what belongs to the state: made (DURABLE), gone (ABORTED, DROPPED).
- * @left_out: N of links that become LEFT_OUT instead.  -ENOENT, -EINVAL.
+ * Goes to the state @to, if checkpoint_transition_allowed().  DURABLE: the planned links
+ * are made, but those with an N in @left_out, which are left out.  ABORTED, DROPPED: rows
+ * of links and folders go.  -ENOENT, -EINVAL.
  */
 int catalog_checkpoint_set(struct catalog *catalog, uint64_t ktime, enum checkpoint_state to,
-			   const uint32_t *left_out, size_t left_out_count);
+	const uint32_t *left_out, size_t left_out_count);
 
-/* Notes that one link is not there any more. */
-int catalog_link_lost(struct catalog *catalog, uint64_t ktime, uint32_t n);
+/* Notes that links, by their N, are not there any more. */
+int catalog_links_lost(struct catalog *catalog, uint64_t ktime, const uint32_t *n, size_t count);
 
 /* All checkpoints, by ktime; the history of dropped and aborted ones only with @history. */
-int catalog_checkpoint_list(struct catalog *catalog, bool history,
-			    struct catalog_checkpoint **out, size_t *count);
+int catalog_checkpoint_list(
+	struct catalog *catalog, bool history, struct catalog_checkpoint **out, size_t *count);
 
 /* One, with its links.  -ENOENT. */
-int catalog_checkpoint_get(struct catalog *catalog, uint64_t ktime,
-			   struct catalog_checkpoint **out);
+int catalog_checkpoint_get(
+	struct catalog *catalog, uint64_t ktime, struct catalog_checkpoint **out);
 
 /*
  * How many checkpoints other than @ktime that are not dropped, aborted or lost have
  * a link, or made a folder, at @path.
  */
-int catalog_path_users(struct catalog *catalog, uint64_t ktime, const char *path,
-		       unsigned *count);
+int catalog_path_users(struct catalog *catalog, uint64_t ktime, const char *path, unsigned *count);
 
 struct catalog_status {
-	int error;            /* 0: all is well; else the -errno of the first failure */
-	char message[256];    /* what failed, for the user */
-	uint64_t lost_notes;  /* notes on entries that could not be kept */
+	int error;           /* 0: all is well; else the -errno of the first failure */
+	char message[256];   /* what failed, for the user */
+	uint64_t lost_notes; /* notes on entries that could not be kept */
 	uint64_t entry_rows;
 };
 /* 0, or -errno when even that cannot be read; the first three are then still filled. */

@@ -22,8 +22,7 @@
  * For store_open(), once vault and catalog are open.  @resumed: the session goes on in
  * a new process, so its entries stay, and are noted again if the catalog is new.
  * Can be repeated after a crash at any point.  One line of log says what was done.
- * What cannot be put in order is logged and left alone: only -ENOMEM and an unusable
- * catalog are errors.
+ * What cannot be put in order is logged and left alone: only -ENOMEM is an error.
  */
 int recovery_run(struct store *store, enum catalog_origin origin, bool resumed);
 

@@ -101,7 +101,7 @@ int restart_free_number(const struct restart *restart);
 pid_t restart_pid(const struct restart *restart);
 
 /*
- * Opens and verifies every item below @root_fd (kept open by the caller, duplicated).
+ * Opens and verifies every item below @root_fd, which is taken over, also on error.
  * Raises RLIMIT_NOFILE as far as needed.  0, or -errno of the first problem that is no
  * warning: all of them are in restart_problems(), and nothing stays open.
  */

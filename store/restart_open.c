@@ -355,16 +355,25 @@ static void close_items(struct restart *restart)
 	}
 }
 
+/* Out of the way of the numbers of the plan. */
+static int take_root(struct restart *restart, int root_fd)
+{
+	autofd int taken = root_fd;
+	int r = raise_limit(restart);
+
+	if (r < 0)
+		return r;
+	restart->root_fd = fcntl(taken, F_DUPFD_CLOEXEC, restart->free_number);
+	if (restart->root_fd < 0)
+		return restart_problem(restart, NULL, "limit", errno, "descriptor %d: %s",
+			restart->free_number, strerror(errno));
+	return 0;
+}
+
 int restart_open(struct restart *restart, int root_fd)
 {
-	int first = raise_limit(restart);
+	int first = take_root(restart, root_fd);
 
-	if (first == 0) {
-		restart->root_fd = fcntl(root_fd, F_DUPFD_CLOEXEC, restart->free_number);
-		if (restart->root_fd < 0)
-			first = restart_problem(restart, NULL, "limit", errno, "%s",
-				strerror(errno));
-	}
 	if (first == 0)
 		first = reserve_numbers(restart);
 	/* After a failure the rest is still looked at, so that all is said at once. */

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tests/unit/lib_checkpoint.h"
+#include "tests/unit/libcheckpoint.h"
 
 /* ---- names ---- */
 

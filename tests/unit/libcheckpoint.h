@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A checkpoint in a temporary directory, made by hand, for the tests of the restart. */
-#ifndef RELINKFS_TESTS_UNIT_LIB_CHECKPOINT_H
-#define RELINKFS_TESTS_UNIT_LIB_CHECKPOINT_H
+#ifndef RELINKFS_TESTS_UNIT_LIBCHECKPOINT_H
+#define RELINKFS_TESTS_UNIT_LIBCHECKPOINT_H
 
 #include <check.h>
 
@@ -33,6 +33,9 @@ struct manifest_entry *add_special(const char *path, mode_t type);
 /* Who held the last entry. */
 void opened(pid_t pid, int fd, uint32_t flags, int64_t offset);
 void held(pid_t pid, enum opener_kind kind);
+
+/* The path of the root. */
+const char *checkpoint_folder(void);
 
 /* Every name beneath the root with its type, inode, size and link count; malloc'd. */
 char *listing(void);

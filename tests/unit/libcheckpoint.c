@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "tests/unit/lib_checkpoint.h"
+#include "tests/unit/libcheckpoint.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -154,6 +154,11 @@ static void teardown(void)
 	ck_assert_int_eq(system(command), 0);
 }
 
+const char *checkpoint_folder(void)
+{
+	return folder;
+}
+
 /* ---- looking at what came of it ---- */
 
 char *listing(void)
@@ -185,7 +190,7 @@ void must_open(const struct restart_options *options)
 	int r;
 
 	ck_assert_int_eq(plan(options), 0);
-	r = restart_open(restart, root);
+	r = restart_open(restart, fcntl(root, F_DUPFD_CLOEXEC, 0));
 	list = restart_problems(restart, &count);
 	ck_assert_msg(r == 0, "%s: %s", count ? list[0].link : "?",
 		count ? list[0].message : strerror(-r));
@@ -207,7 +212,7 @@ void must_fail(const struct restart_options *options, int error, uint32_t n)
 	size_t count, matching = 0;
 
 	ck_assert_int_eq(plan(options), 0);
-	ck_assert_int_eq(restart_open(restart, root), -error);
+	ck_assert_int_eq(restart_open(restart, fcntl(root, F_DUPFD_CLOEXEC, 0)), -error);
 	list = restart_problems(restart, &count);
 	for (size_t i = 0; i < count; i++)
 		matching += list[i].n == n && list[i].error == error &&

@@ -1,0 +1,591 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* ckpt-restart: reopen the entries of a checkpoint, hand them to a command, drop the links. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "store/log.h"
+#include "store/restart.h"
+#include "store/util.h"
+#include "store/varlink.h"
+#include "tools/checkpoint.h"
+#include "tools/handover.h"
+#include "tools/listen_fds.h"
+#include "tools/restart_report.h"
+
+enum status {
+	STATUS_OK = 0,
+	STATUS_FAILED = 1,
+	STATUS_USAGE = 2,
+	STATUS_NO_DAEMON = 5,
+	STATUS_DENIED = 6,
+	STATUS_CANNOT_RUN = 126,
+	STATUS_NO_COMMAND = 127,
+};
+
+static const char help_text[] =
+	"Usage: ckpt-restart [OPTION...] CHECKPOINT [-- COMMAND [ARGUMENT...]]\n"
+	"\n"
+	"Reopen every entry of a checkpoint, as it was open when the checkpoint was made,\n"
+	"give the files their names back, remove the checkpoint's links, and become\n"
+	"COMMAND, which inherits the descriptors. If anything fails before the links are\n"
+	"removed, nothing has changed and the checkpoint can be tried again.\n"
+	"\n"
+	"CHECKPOINT is the path of a manifest file, or an id.\n"
+	"\n"
+	"  -m, --mount PATH    the mount, or the copy of one, that CHECKPOINT belongs to\n"
+	"                      (default: where the manifest lies; for an id: here)\n"
+	"  -k, --keep          do not remove the links: the checkpoint can be used again\n"
+	"      --fds[=PID]     descriptors at the numbers that process PID had, and its\n"
+	"                      removed working directory (default: from 3 on)\n"
+	"      --map OLD=NEW   take original paths below OLD for the same below NEW; may\n"
+	"                      be repeated, the first that matches counts\n"
+	"      --no-names      do not bring back original names in /proc/PID/fd\n"
+	"      --force         take links that are neither the frozen file nor look like\n"
+	"                      a true copy of it\n"
+	"  -l, --list          only show what would be reopened, and whether it can be\n"
+	"      --drop          instead of COMMAND: remove the checkpoint, lose its data\n"
+	"  -j, --json          show as JSON\n"
+	"  -q, --quiet         only warnings and errors\n"
+	"  -h, --help          show this help\n"
+	"  -V, --version       show the version\n"
+	"\n"
+	"COMMAND finds its descriptors by LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES, and\n"
+	"by RELINKFS_FDS. Exit status: that of COMMAND; 1 failed, nothing changed;\n"
+	"2 usage; 5 no daemon for the mount; 6 not permitted; 126 COMMAND cannot be run;\n"
+	"127 COMMAND not found.\n";
+
+struct options {
+	const char *checkpoint;
+	const char *mount;
+	char **command;
+	char **maps; /* OLD=NEW, as given */
+	size_t nmaps;
+	struct restart_options restart;
+	bool keep, names, list, drop, json, quiet;
+};
+
+/* All that is needed until the command runs. */
+struct run {
+	struct options options;
+	struct checkpoint checkpoint;
+	struct restart_map *maps;
+	struct restart *restart;
+	struct varlink_client *daemon; /* NULL: a plain directory */
+	char *program;
+	size_t reported; /* problems that were told */
+	int terminal;    /* standard error, also when its number was given away */
+};
+
+/* ---- options ---- */
+
+enum { OPT_FDS = 256, OPT_MAP, OPT_NO_NAMES, OPT_FORCE, OPT_DROP };
+
+static const struct option long_options[] = {
+	{ "mount", required_argument, NULL, 'm' },
+	{ "keep", no_argument, NULL, 'k' },
+	{ "fds", optional_argument, NULL, OPT_FDS },
+	{ "map", required_argument, NULL, OPT_MAP },
+	{ "no-names", no_argument, NULL, OPT_NO_NAMES },
+	{ "force", no_argument, NULL, OPT_FORCE },
+	{ "list", no_argument, NULL, 'l' },
+	{ "drop", no_argument, NULL, OPT_DROP },
+	{ "json", no_argument, NULL, 'j' },
+	{ "quiet", no_argument, NULL, 'q' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, 'V' },
+	{ 0 }
+};
+
+static int usage_error(const char *message, const char *argument)
+{
+	log_error("%s%s%s (see ckpt-restart --help)", message, argument ? ": " : "",
+		argument ? argument : "");
+	return STATUS_USAGE;
+}
+
+static bool parse_pid(const char *text, pid_t *out)
+{
+	char *end;
+	long value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (errno || end == text || *end || value <= 0 || value > INT_MAX)
+		return false;
+	*out = (pid_t)value;
+	return true;
+}
+
+static int add_map(struct options *options, char *text)
+{
+	char **larger = reallocarray(options->maps, options->nmaps + 1, sizeof(char *));
+
+	if (!larger)
+		return usage_error("out of memory", NULL);
+	options->maps = larger;
+	options->maps[options->nmaps++] = text;
+	return strchr(text, '=') ? -1 : usage_error("--map needs OLD=NEW", text);
+}
+
+/* -1: go on; else the exit status. */
+static int parse_option(struct options *options, int option)
+{
+	switch (option) {
+	case 'm':
+		options->mount = optarg;
+		return -1;
+	case 'k':
+		options->keep = true;
+		return -1;
+	case OPT_FDS:
+		options->restart.by_number = true;
+		if (optarg && !parse_pid(optarg, &options->restart.pid))
+			return usage_error("--fds takes a process id", optarg);
+		return -1;
+	case OPT_MAP:
+		return add_map(options, optarg);
+	case OPT_NO_NAMES:
+		options->names = false;
+		return -1;
+	case OPT_FORCE:
+		options->restart.force = true;
+		return -1;
+	case 'l':
+		options->list = true;
+		return -1;
+	case OPT_DROP:
+		options->drop = true;
+		return -1;
+	case 'j':
+		options->json = true;
+		return -1;
+	case 'q':
+		options->quiet = true;
+		return -1;
+	case 'h':
+		fputs(help_text, stdout);
+		return STATUS_OK;
+	case 'V':
+		puts("ckpt-restart " RELINKFS_VERSION);
+		return STATUS_OK;
+	default:
+		return STATUS_USAGE;
+	}
+}
+
+static int check_options(const struct options *options)
+{
+	if (!options->checkpoint)
+		return usage_error("no checkpoint given", NULL);
+	if (options->drop && (options->command || options->keep || options->list))
+		return usage_error("--drop goes with neither a command nor --keep nor --list", NULL);
+	if (options->list && options->command)
+		return usage_error("--list runs no command", options->command[0]);
+	return -1;
+}
+
+static int parse_options(struct options *options, int argc, char **argv)
+{
+	int option, status;
+
+	options->names = true;
+	while ((option = getopt_long(argc, argv, "m:kljqhV", long_options, NULL)) >= 0) {
+		status = parse_option(options, option);
+		if (status >= 0)
+			return status;
+	}
+	if (optind < argc)
+		options->checkpoint = argv[optind++];
+	if (optind < argc)
+		options->command = &argv[optind];
+	if (options->quiet)
+		log_set_level(LOG_LEVEL_WARN);
+	return check_options(options);
+}
+
+/* ---- paths of --map ---- */
+
+static void cut_slashes(char *path)
+{
+	size_t length = strlen(path);
+
+	while (length > 1 && path[length - 1] == '/')
+		path[--length] = '\0';
+}
+
+/* @path relative to the directory @root; NULL: an absolute path that lies elsewhere. */
+static const char *relative_to(char *path, const char *root)
+{
+	size_t length = root ? strlen(root) : 0;
+
+	cut_slashes(path);
+	if (path[0] != '/')
+		return strcmp(path, ".") == 0 ? "" : path;
+	if (length == 1)
+		return path + 1;
+	if (length == 0 || strncmp(path, root, length) != 0)
+		return NULL;
+	if (path[length] == '\0')
+		return "";
+	return path[length] == '/' ? path + length + 1 : NULL;
+}
+
+static int prepare_maps(struct run *run)
+{
+	const char *recorded = run->checkpoint.manifest->mount_path;
+
+	run->maps = calloc(run->options.nmaps + 1, sizeof(*run->maps));
+	if (!run->maps)
+		return usage_error("out of memory", NULL);
+	for (size_t i = 0; i < run->options.nmaps; i++) {
+		char *from = run->options.maps[i];
+		char *to = strchr(from, '=');
+
+		*to++ = '\0';
+		run->maps[i].from = relative_to(from, recorded);
+		run->maps[i].to = relative_to(to, run->checkpoint.root);
+		if (!run->maps[i].from) {
+			log_error("--map: %s is not below %s, where the mount was", from,
+				recorded ? recorded : "(not recorded)");
+			return STATUS_USAGE;
+		}
+		if (!run->maps[i].to) {
+			log_error("--map: %s is not below %s", to, run->checkpoint.root);
+			return STATUS_USAGE;
+		}
+	}
+	run->options.restart.maps = run->maps;
+	run->options.restart.nmaps = run->options.nmaps;
+	return -1;
+}
+
+/* ---- steps: -1: go on; else the exit status ---- */
+
+static int status_of(int error)
+{
+	switch (-error) {
+	case EPERM:
+	case EACCES:
+		return STATUS_DENIED;
+	case ENOTCONN:
+	case ECONNREFUSED:
+	case EBUSY:
+		return STATUS_NO_DAEMON;
+	default:
+		return STATUS_FAILED;
+	}
+}
+
+static void report_problems(struct run *run)
+{
+	run->reported = restart_report_problems(run->restart, run->reported);
+}
+
+static int find(struct run *run)
+{
+	autofree char *why = NULL;
+	int r = checkpoint_find(run->options.checkpoint, run->options.mount, &run->checkpoint,
+		&why);
+
+	if (r == 0)
+		r = checkpoint_connect(&run->checkpoint, &run->daemon, &why);
+	if (r < 0) {
+		log_error("%s", why ? why : strerror(-r));
+		return status_of(r);
+	}
+	/* It answers; the connection that is used comes when the plan's numbers are taken. */
+	if (run->daemon)
+		varlink_disconnect(run->daemon);
+	else
+		log_info("%s is not a relinkfs mount: its files are handled directly",
+			run->checkpoint.root);
+	return -1;
+}
+
+static int find_program(struct run *run)
+{
+	const char *name = run->options.command[0];
+	int r = handover_find(name, &run->program);
+
+	if (r == 0)
+		return -1;
+	log_error("%s: %s; nothing has changed", name, strerror(-r));
+	return r == -ENOENT ? STATUS_NO_COMMAND : STATUS_CANNOT_RUN;
+}
+
+static int open_all(struct run *run)
+{
+	autofree char *why = NULL;
+	int r = restart_new(run->checkpoint.manifest, &run->options.restart, &run->restart, &why);
+
+	if (r < 0) {
+		log_error("%s", why ? why : strerror(-r));
+		return r == -EINVAL ? STATUS_USAGE : STATUS_FAILED;
+	}
+	r = restart_open(run->restart, steal_fd(&run->checkpoint.root_fd));
+	if (r < 0 && !run->options.list) {
+		report_problems(run);
+		log_error("nothing was restarted, and nothing has changed");
+	}
+	return r < 0 ? status_of(r) : -1;
+}
+
+/* ---- the daemon ---- */
+
+static int alias(void *ctx, const char *link, const char *path, enum restart_alias_mode *mode,
+		 char **why)
+{
+	static const char *const modes[] = { "lookup", "exchange", "replace-type" };
+	struct run *run = ctx;
+	json_t *parameters = json_object(), *reply = NULL;
+	const char *name;
+	int r = -ENOMEM;
+
+	if (manifest_json_set_name(parameters, "link", link) == 0 &&
+	    manifest_json_set_name(parameters, "path", path) == 0)
+		r = varlink_call(run->daemon, "Alias", json_incref(parameters), &reply, why);
+	json_decref(parameters);
+	name = json_string_value(json_object_get(reply, "mode"));
+	for (size_t i = 0; r == 0 && i <= ARRAY_SIZE(modes); i++) {
+		if (i == ARRAY_SIZE(modes))
+			r = -EPROTO;
+		else if (name && strcmp(name, modes[i]) == 0)
+			break;
+		*mode = (enum restart_alias_mode)(i + 1);
+	}
+	json_decref(reply);
+	return r;
+}
+
+static void unalias(void *ctx)
+{
+	struct run *run = ctx;
+	json_t *reply = NULL;
+
+	varlink_call(run->daemon, "Unalias", NULL, &reply, NULL);
+	json_decref(reply);
+}
+
+static int connect_again(struct run *run)
+{
+	autofree char *why = NULL;
+	int r = varlink_connect(run->checkpoint.root, &run->daemon, &why);
+
+	if (r < 0) {
+		run->daemon = NULL;
+		log_error("%s", why ? why : strerror(-r));
+	}
+	return r;
+}
+
+static int give_names(struct run *run)
+{
+	const struct restart_namer namer = { run, alias, unalias };
+	int r;
+
+	if (run->daemon && connect_again(run) < 0)
+		return STATUS_NO_DAEMON;
+	r = run->options.names ? restart_name(run->restart, run->daemon ? &namer : NULL) : 0;
+	report_problems(run);
+	if (r == 0)
+		return -1;
+	log_error("%s; nothing has changed", strerror(-r));
+	return STATUS_FAILED;
+}
+
+static void report_drop_failures(const json_t *reply)
+{
+	json_t *failure;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "failures"), i, failure)
+	{
+		autofree char *link = manifest_json_get_name(failure, "link", NULL);
+		const char *message = json_string_value(json_object_get(failure, "message"));
+
+		log_warn("%s was left: %s", link ? link : "a link",
+			message ? message : "unknown reason");
+	}
+}
+
+static int drop_by_daemon(struct run *run)
+{
+	json_t *parameters = json_object(), *reply = NULL;
+	autofree char *why = NULL;
+	int r = -ENOMEM;
+
+	if (manifest_json_set_name(parameters, "manifest", run->checkpoint.manifest_path) == 0)
+		r = varlink_call(run->daemon, "Drop", json_incref(parameters), &reply, &why);
+	json_decref(parameters);
+	report_drop_failures(reply);
+	json_decref(reply);
+	if (r < 0)
+		log_error("the links could not be dropped: %s", why ? why : strerror(-r));
+	return r;
+}
+
+/* A manifest that lies elsewhere may have been edited: then only what it names is dropped. */
+static int drop(struct run *run)
+{
+	int r;
+
+	if (run->daemon && run->checkpoint.manifest_path)
+		return drop_by_daemon(run);
+	r = restart_drop(run->restart, run->checkpoint.manifest_path);
+	report_problems(run);
+	return r;
+}
+
+/* ---- the end ---- */
+
+/* In the helper: a connection is bound to the process that made it. */
+static void drop_in_between(void *ctx)
+{
+	struct run *run = ctx;
+
+	if (!run->daemon || connect_again(run) == 0)
+		if (drop(run) == 0)
+			return;
+	log_warn("the command runs, and links of checkpoint %s are left: see relinkctl drop",
+		run->checkpoint.manifest->id);
+}
+
+static int prepare_exec(void *ctx)
+{
+	struct run *run = ctx;
+
+	return restart_hand_over(run->restart);
+}
+
+static void say_restored(const struct run *run)
+{
+	json_t *object;
+	size_t count;
+
+	if (run->options.json) {
+		object = restart_report_json(&run->checkpoint, run->restart);
+		if (object && json_dumpf(object, stderr, JSON_COMPACT | JSON_ENSURE_ASCII) == 0)
+			fputc('\n', stderr);
+		json_decref(object);
+		return;
+	}
+	restart_items(run->restart, &count);
+	log_info("checkpoint %s: %zu %s reopened as %zu %s", run->checkpoint.manifest->id,
+		run->checkpoint.manifest->nentries,
+		run->checkpoint.manifest->nentries == 1 ? "entry" : "entries", count,
+		count == 1 ? "descriptor" : "descriptors");
+}
+
+/* Standard error may be one of the descriptors that were given away. */
+static int say_not_run(const struct run *run, int error, int dropped)
+{
+	dprintf(run->terminal, "ckpt-restart: error: %s: %s; %s\n", run->options.command[0], strerror(-error),
+		dropped ? "the links were dropped before: THE DATA IS LOST"
+			: "nothing was dropped");
+	return error == -ENOENT ? STATUS_NO_COMMAND : STATUS_CANNOT_RUN;
+}
+
+static int run_command(struct run *run)
+{
+	const struct handover handover = {
+		.path = run->program,
+		.argv = run->options.command,
+		.ctx = run,
+		.prepare = prepare_exec,
+		.between = run->options.keep ? NULL : drop_in_between,
+	};
+	size_t count;
+	const struct restart_item *items = restart_items(run->restart, &count);
+	int r = listen_fds_set(items, count), dropped;
+
+	if (r == -E2BIG)
+		log_warn("too many descriptors to name them all in the environment;"
+			 " --list --json shows which is which");
+	else if (r < 0)
+		return status_of(r);
+	run->terminal = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, restart_free_number(run->restart));
+	say_restored(run);
+	r = handover_exec(&handover, &dropped);
+	return say_not_run(run, r, dropped);
+}
+
+/* Without a command: --list, --drop, or a refusal. */
+static int show(struct run *run, int status)
+{
+	json_t *object;
+
+	if (run->options.json) {
+		object = restart_report_json(&run->checkpoint, run->restart);
+		if (object)
+			json_dumpf(object, stdout, JSON_INDENT(2));
+		putchar('\n');
+		json_decref(object);
+	} else if (!run->options.quiet) {
+		restart_report_list(stdout, &run->checkpoint, run->restart);
+	}
+	fflush(stdout);
+	report_problems(run);
+	if (run->options.list)
+		return status < 0 ? STATUS_OK : status;
+	return usage_error("no command given, so nothing was restarted and nothing dropped:"
+			   " add '-- COMMAND', or --drop to give up the data", NULL);
+}
+
+static int drop_only(struct run *run)
+{
+	int r;
+
+	if (run->daemon && connect_again(run) < 0)
+		return STATUS_NO_DAEMON;
+	report_problems(run);
+	r = drop(run);
+	if (r < 0)
+		return status_of(r);
+	log_info("checkpoint %s was dropped", run->checkpoint.manifest->id);
+	return STATUS_OK;
+}
+
+static int restart_main(struct run *run)
+{
+	int status = find(run);
+
+	if (status < 0)
+		status = prepare_maps(run);
+	if (status < 0 && run->options.command)
+		status = find_program(run);
+	if (status < 0) {
+		status = open_all(run);
+		if (run->restart && (run->options.list || (status < 0 && !run->options.command &&
+							  !run->options.drop)))
+			return show(run, status);
+	}
+	if (status < 0 && run->options.drop)
+		return drop_only(run);
+	if (status < 0)
+		status = give_names(run);
+	return status < 0 ? run_command(run) : status;
+}
+
+int main(int argc, char **argv)
+{
+	struct run run = { .checkpoint.root_fd = -1 };
+	int status;
+
+	log_open(LOG_SINK_STDERR, "ckpt-restart", NULL);
+	status = parse_options(&run.options, argc, argv);
+	if (status < 0)
+		status = restart_main(&run);
+	if (run.daemon)
+		varlink_disconnect(run.daemon);
+	restart_free(run.restart);
+	checkpoint_free(&run.checkpoint);
+	free(run.maps);
+	free(run.options.maps);
+	free(run.program);
+	return status;
+}

@@ -287,16 +287,14 @@ check_left_over() {
 	check_sanitizers
 }
 
-on_error() {
-	local status=$?
+on_error() { # STATUS COMMAND
 	set +ux
-	echo "${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}: status $status: $BASH_COMMAND" >&2
+	echo "${BASH_SOURCE[1]##*/}:${BASH_LINENO[0]}: status $1: $2" >&2
 }
 
-on_exit() {
-	local status=$?
+on_exit() { # STATUS
 	set +ux
-	((status == 0 || status == 77)) && return
+	(($1 == 0 || $1 == 77)) && return
 	cp "$WORK"/sanitizer/* "$WORK/out" "$WORK/err" "$LOGS/" 2>/dev/null || true
 	echo "-- the end of the daemon's log" >&2
 	tail -n 15 "$DAEMON_LOG" >&2
@@ -304,19 +302,20 @@ on_exit() {
 	grep -v "^+* [^ ]*lib\.sh:" "$LOGS/trace" | tail -n 6 >&2 || true
 }
 
-run_case() {
+begin_case() {
 	exec {BASH_XTRACEFD}>"$LOGS/trace"
 	PS4='+ ${BASH_SOURCE[0]:-case}:$LINENO: '
 	mkfifo "$WORK/never"
 	: >"$DAEMON_LOG"
-	trap on_error ERR
-	trap on_exit EXIT
+	trap 'on_error $? "$BASH_COMMAND"' ERR
+	trap 'on_exit $?' EXIT
 	trap 'exit 124' TERM
 	shopt -s inherit_errexit
 	cd "$WORK"
 	set -x
-	# shellcheck disable=SC1090
-	source "$CASE"
+}
+
+end_case() {
 	release_all
 	check_left_over
 	trap - ERR EXIT

@@ -37,15 +37,15 @@ for options in passthrough=auto passthrough=off; do
 	mount_relinkfs -o "$options"
 	rsync -aHAXS --modify-window=-1 "$FSROOT/tree/" "$MNT/by-rsync/"
 	same "$FSROOT/tree" "$MNT/by-rsync"
+	rm -f "$FSROOT/tree/sock" "$MNT/by-rsync/sock" # tar leaves sockets out
+	touch -d '2002-02-02' "$FSROOT/tree" "$MNT/by-rsync"
 	tar -C "$MNT/by-rsync" --format=posix --acls --xattrs --xattrs-include='*' -Scf "$MNT/tar" .
 	mkdir "$MNT/by-tar"
 	tar -C "$MNT/by-tar" --acls --xattrs --xattrs-include='*' -xpf "$MNT/tar"
-	rm -f "$MNT/by-rsync/sock" # tar leaves sockets out
 	same "$MNT/by-rsync" "$MNT/by-tar"
 	cp -a "$MNT/by-tar" "$MNT/by-cp"
 	same "$MNT/by-tar" "$MNT/by-cp"
 	rsync -aHAXS --modify-window=-1 "$MNT/by-cp/" "$FSROOT/back/"
-	rm -f "$FSROOT/tree/sock"
 	same "$FSROOT/tree" "$FSROOT/back"
 	assert_eq "$(stat -c %i "$MNT/by-cp/a/hard")" "$(stat -c %i "$MNT/by-cp/with space/hard")" "hard link"
 	rm -rf "$MNT"/by-* "$MNT/tar" "$FSROOT/back"

@@ -45,5 +45,5 @@ git -c core.fsync=all commit -q --allow-empty -m "synced"
 git clean -qfdx
 cd "$WORK"
 assert_eq "$(git -C "$SRC/remote" -c safe.directory='*' rev-parse HEAD)" "$(git -C "$MNT/remote" rev-parse HEAD)"
-rm -rf "$MNT"/*/
+find "$MNT" -mindepth 1 -maxdepth 1 ! -name lost+found -exec rm -rf {} +
 assert_eq "lost+found" "$(ls -A "$MNT")"

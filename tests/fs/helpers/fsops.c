@@ -282,7 +282,9 @@ static void test_rename(void)
 	mkdir("d2/sub", 0755);
 	say("a file over a folder", rename("b", "d1"));
 	say("a folder over a file", rename("d1", "b"));
-	say("a folder over a full one", rename("d1", "d2"));
+	/* POSIX leaves it open which of the two it is. */
+	int full = rename("d1", "d2");
+	say("a folder over a full one", full < 0 && (errno == EEXIST || errno == ENOTEMPTY));
 	say("a folder over an empty one", rename("d2", "d1"));
 	say_listing("d1");
 	say("into itself", rename("d1", "d1/sub/x"));

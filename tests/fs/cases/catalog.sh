@@ -13,7 +13,7 @@ stop_relinkfs
 known() {
 	assert_eq "content" "$(cat "$MNT/$(link_of f)")"
 	assert_eq "committed" "$(relinkctl checkpoints --json "$MNT" | jq -r --arg id "$CKPT" '(.checkpoints // .)[] | select(.id == $id) | .state')"
-	assert_eq present "$(relinkctl show --json "$MNT" "$CKPT" | jq -r '.links[0].status')"
+	assert_eq present "$(relinkctl show --json "$CKPT" "$MNT" | jq -r '.links[0].status')"
 	assert_eq ok "$(sqlite_check)"
 }
 # A copy is looked at: the daemon has the database for itself.

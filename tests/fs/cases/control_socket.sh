@@ -72,7 +72,7 @@ exec {hold_open}<>"$WORK/never"
 wait_until '(( $(grep -c "$socket" /proc/net/unix) >= 30 ))' || true
 assert_eq 1 "$(call org.relinkfs.Status | jq .parameters.hidden)"
 trigger
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 kill "${idle[@]}" 2>/dev/null || true
 wait "${idle[@]}" || true
 exec {hold_open}>&-

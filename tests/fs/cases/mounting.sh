@@ -21,7 +21,7 @@ use() { # MOUNT
 	h_is 0 a fstat f nlink
 	capture 0 ckpt-trigger --json "$1"
 	release a
-	relinkctl drop "$1" "$(jq -r .id <<<"$OUT")"
+	relinkctl drop "$(jq -r .id <<<"$OUT")" "$1"
 }
 
 background -o "log=$LOGS/background.log" "$SRC" "$MNT"
@@ -96,7 +96,7 @@ h a open f "$MNT/f" rw,creat
 rm "$MNT/f"
 trigger
 assert_eq "frozen/$CKPT/$CKPT-1" "$(link_of f)"
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 release a
 umount "$MNT"
 gone

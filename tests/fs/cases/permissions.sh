@@ -27,7 +27,7 @@ refused() {
 	local names=$1 name before after
 	shift
 	before=$(checkpoint_files)
-	capture '!' "$@"
+	capture 6 "$@"
 	for name in CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH; do
 		case " $names " in
 		*" $name "*) [[ $ERR == *$name* ]] || fail "$*: does not name $name: $ERR" ;;
@@ -40,7 +40,7 @@ refused() {
 
 both="CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH"
 for command in "ckpt-trigger $MNT" "ckpt-trigger --pid ${HOLD_PID[user]} $MNT" \
-	"relinkctl drop $MNT $kept"; do
+	"relinkctl drop $kept $MNT"; do
 	# shellcheck disable=SC2086
 	{
 		refused "$both" "${as_user[@]}" $command
@@ -52,13 +52,13 @@ done
 
 # What else is missing does not matter; an unprivileged user who has just these two may.
 capture 0 without cap_sys_admin,cap_fowner,cap_chown,cap_kill ckpt-trigger --json "$MNT"
-relinkctl drop "$MNT" "$(jq -r .id <<<"$OUT")"
+relinkctl drop "$(jq -r .id <<<"$OUT")" "$MNT"
 # shellcheck disable=SC2016
 capture 0 setpriv --reuid=1234 --regid=1234 --clear-groups \
 	--inh-caps=-all,+dac_override,+dac_read_search --ambient-caps=-all,+dac_override,+dac_read_search \
 	ckpt-trigger --json "$MNT"
 assert_eq 1234 "$(jq .creator.uid "$SRC/lost+found/checkpoint/unlink-at-restart-$(jq -r .id <<<"$OUT").json" 2>/dev/null || echo none)" "uid of the creator"
-relinkctl drop "$MNT" "$(jq -r .id <<<"$OUT")"
+relinkctl drop "$(jq -r .id <<<"$OUT")" "$MNT"
 
 # Root of another user namespace has all capabilities there, and none here.
 before=$(checkpoint_files)
@@ -67,7 +67,7 @@ for namespace in "unshare -Ur" "${as_user[*]} unshare -Ur"; do
 	if $namespace true 2>/dev/null; then
 		capture '!' $namespace ckpt-trigger "$MNT"
 		assert_match "namespace|CAP_DAC" "$ERR"
-		capture '!' $namespace relinkctl drop "$MNT" "$kept"
+		capture '!' $namespace relinkctl drop "$kept" "$MNT"
 		assert_match "namespace|CAP_DAC" "$ERR"
 	fi
 done
@@ -87,4 +87,4 @@ assert_eq "open/user" "$("${as_user[@]}" relinkctl list --json "$MNT" | entries)
 assert_eq "" "$(setpriv --reuid=77 --regid=77 --clear-groups --inh-caps=-all relinkctl list --json "$MNT" | entries)"
 assert_eq 0 "$("${as_user[@]}" relinkctl checkpoints --json "$MNT" | jq '[(.checkpoints // .)[] | select(.creator_uid != 1234)] | length')"
 capture 0 "${as_user[@]}" relinkctl status --json "$MNT"
-relinkctl drop "$MNT" "$kept"
+relinkctl drop "$kept" "$MNT"

@@ -47,7 +47,7 @@ for signal in TERM INT; do
 	kill_holder a
 	mount_relinkfs
 	frozen_is_whole
-	relinkctl drop "$MNT" "$CKPT"
+	relinkctl drop "$CKPT" "$MNT"
 done
 
 # A lazy unmount: the daemon serves what is open, and ends with it.
@@ -59,7 +59,7 @@ release a
 reap_relinkfs 0
 mount_relinkfs
 frozen_is_whole
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 
 # A crash in the midst of a checkpoint with a hook: it is not committed; it is either
 # whole and to be seen, or gone.
@@ -72,7 +72,7 @@ kill_holder a
 umount -l "$MNT"
 mount_relinkfs
 for id in $(checkpoint_files | sed -n 's/^unlink-at-restart-\(.*\)\.json$/\1/p'); do
-	relinkctl drop "$MNT" "$id"
+	relinkctl drop "$id" "$MNT"
 done
 assert_eq "" "$(checkpoint_files)" "after a crash within a checkpoint"
 assert_vault 0
@@ -100,7 +100,7 @@ for round in 1 2 3; do
 	for id in $present; do
 		manifest=$SRC/lost+found/checkpoint/unlink-at-restart-$id.json
 		jq -r '.entries[].link' "$manifest" | while read -r link; do assert_exists "$SRC/$link"; done
-		relinkctl drop "$MNT" "$id"
+		relinkctl drop "$id" "$MNT"
 	done
 	assert_eq "" "$(checkpoint_files)" "links without a manifest, after round $round"
 done

@@ -61,36 +61,36 @@ capture 0 relinkctl checkpoints "$MNT"
 [[ $OUT == *"$CKPT"* ]] || fail "checkpoints for people: $OUT"
 
 for which in "$CKPT" "$MANIFEST"; do
-	capture 0 relinkctl show --json "$MNT" "$which"
+	capture 0 relinkctl show --json "$which" "$MNT"
 	assert_eq "$CKPT 3" "$(jq -r '"\(.manifest.id) \(.manifest.entries | length)"' <<<"$OUT")"
 	assert_eq '["present","present","present"]' "$(jq -c '[.links[].status]' <<<"$OUT")"
 done
-capture 0 relinkctl show "$MNT" "$CKPT"
+capture 0 relinkctl show "$CKPT" "$MNT"
 [[ $OUT == *"some name"* && $OUT == *"$(link_of "some name" | sed 's|.*/||')"* ]] || fail "show for people: $OUT"
 
 # What became of links that somebody touched is shown, and a drop leaves them alone.
 link=$MNT/$(link_of "some name")
 mv "$link" "$MNT/stolen"
-capture 0 relinkctl show --json "$MNT" "$CKPT"
+capture 0 relinkctl show --json "$CKPT" "$MNT"
 assert_eq 1 "$(jq '[.links[] | select(.status == "missing")] | length' <<<"$OUT")"
 echo "somebody's" >"$link"
-capture 0 relinkctl show --json "$MNT" "$CKPT"
+capture 0 relinkctl show --json "$CKPT" "$MNT"
 assert_eq 1 "$(jq '[.links[] | select(.status == "replaced")] | length' <<<"$OUT")"
 status=0
-relinkctl drop --json "$MNT" "$CKPT" >"$WORK/out" 2>"$WORK/err" || status=$?
+relinkctl drop --json "$CKPT" "$MNT" >"$WORK/out" 2>"$WORK/err" || status=$?
 assert_eq "somebody's" "$(cat "$link")" "a file that is not ours"
 assert_eq 1 "$(jq '.failures | length' "$WORK/out" "$WORK/err" 2>/dev/null | tail -n 1)" "failures"
 rm "$link"
-relinkctl drop "$MNT" "$CKPT" 2>/dev/null || true
+relinkctl drop "$CKPT" "$MNT" 2>/dev/null || true
 assert_eq "" "$(checkpoint_files)"
 rm "$MNT/stolen"
 
 trigger
-capture 0 relinkctl drop --json "$MNT" "$MANIFEST"
+capture 0 relinkctl drop --json "$MANIFEST" "$MNT"
 assert_eq "" "$(checkpoint_files)"
-capture '!' relinkctl drop "$MNT" "$CKPT"
+capture '!' relinkctl drop "$CKPT" "$MNT"
 [[ $ERR == *"$CKPT"* ]] || fail "does not name the checkpoint: $ERR"
-capture '!' relinkctl show "$MNT" ffffffffffffffff
+capture '!' relinkctl show ffffffffffffffff "$MNT"
 capture '!' relinkctl status "$WORK"
 [[ $ERR == *"$WORK"* ]] || fail "does not name the path: $ERR"
 capture '!' relinkctl nothing "$MNT"

@@ -24,7 +24,7 @@ rsync -aHAX "$MNT/" "$FSROOT/copy/"
 rsync -aHAX --exclude=/.relinkfs "$SRC/" "$FSROOT/second-copy/"
 rsync -aHAX "$MNT/" "$FSROOT/third-copy/"
 assert_missing "$FSROOT/copy/.relinkfs"
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 assert_missing "$original"
 h_is 1 old fstat f nlink
 release old

@@ -66,7 +66,6 @@ edited '.entries[1].n = .entries[0].n'
 edited '.entries[1].mode = 16877'
 edited '.entries[1].openers[0].fd = -7'
 edited '.entries[1].openers[0].flags = "x"'
-edited '.entries[1].ino = .entries[0].ino'
 echo '{' >"$MANIFEST"
 fails "$MANIFEST"
 : >"$MANIFEST"
@@ -79,14 +78,18 @@ capture '!' bash -c 'ulimit -Hn 5 && exec ckpt-restart "$1" -- true' sh "$MANIFE
 assert_eq "$before" "$(state)" "after a restart without fds"
 
 # The command is not there: nothing is lost.
-capture '!' ckpt-restart "$MANIFEST" -- /no/such/command
+capture 127 ckpt-restart "$MANIFEST" -- /no/such/command
 [[ $ERR == */no/such/command* ]] || fail "the error does not name the command: $ERR"
 assert_eq "$before" "$(state)" "after a restart whose command is missing"
 
-capture '!' ckpt-restart
+capture 126 ckpt-restart "$MANIFEST" -- /etc/passwd
+capture 2 ckpt-restart
+capture 2 ckpt-restart "$MANIFEST"
+capture 0 ckpt-restart --list "$MANIFEST"
+for name in one two three; do [[ $OUT == *"$name"* ]] || fail "--list does not show $name: $OUT"; done
 capture '!' ckpt-restart "$MNT/nothing.json" -- true
-capture '!' ckpt-restart --no-such-option "$MANIFEST" -- true
-capture '!' ckpt-restart --map "no-equals-sign" "$MANIFEST" -- true
+capture 2 ckpt-restart --no-such-option "$MANIFEST" -- true
+capture 2 ckpt-restart --map "no-equals-sign" "$MANIFEST" -- true
 capture '!' ckpt-restart --fds=999999 "$MANIFEST" -- true
 capture 0 ckpt-restart --help
 assert_match "^Usage: ckpt-restart" "$OUT"
@@ -94,8 +97,8 @@ assert_match "^Usage: ckpt-restart" "$OUT"
 assert_eq "$before" "$(state)"
 
 # Without the rights: refused, unchanged.
-capture '!' setpriv --reuid=1234 --regid=1234 --clear-groups ckpt-restart "$MANIFEST" -- true
-capture '!' capsh --drop=cap_dac_override -- -c 'exec ckpt-restart "$1" -- true' sh "$MANIFEST"
+capture 6 setpriv --reuid=1234 --regid=1234 --clear-groups ckpt-restart "$MANIFEST" -- true
+capture 6 capsh --drop=cap_dac_override -- -c 'exec ckpt-restart "$1" -- true' sh "$MANIFEST"
 assert_eq "$before" "$(state)"
 
 # Now it works, and the command's status is passed on.

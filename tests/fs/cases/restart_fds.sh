@@ -141,12 +141,16 @@ for i in 0 1; do
 done
 h_err EBADF new adopt more 5
 
-# Without a command it only drops the links: the restart of nothing.
+# Ended at once, or given up: the links go, and what others hold stays theirs.
 release new
 holder old
 h old open f "$MNT/f" rw,creat
 rm "$MNT/f"
 trigger
 capture 0 ckpt-restart "$MANIFEST" -- true
+assert_eq "" "$(checkpoint_files)"
+h_is 0 old fstat f nlink
+trigger
+capture 0 ckpt-restart --drop "$MANIFEST"
 assert_eq "" "$(checkpoint_files)"
 h_is 0 old fstat f nlink

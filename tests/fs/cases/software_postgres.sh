@@ -44,7 +44,7 @@ sum_is_right
 # Tables that are dropped while another session has them open.
 sql 'CREATE TABLE big AS SELECT generate_series(1, 20000) AS x; CHECKPOINT; DROP TABLE big; CHECKPOINT'
 trigger
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 
 server -m immediate stop
 server -l "$WORK/postgres/server.log" start

@@ -55,7 +55,7 @@ trigger
 assert_eq 184 "$(sqlite3 "file:$MNT/$(link_of test.db)?immutable=1" 'SELECT count(*) FROM t')"
 echo "SELECT 'still', count(*) FROM t;" >&$sql
 wait_until 'grep -q "still|184" "$WORK/sql.out"'
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 exec {sql}>&-
 wait "$pid"
 rm -f "$db"*

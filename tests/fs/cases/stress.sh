@@ -14,7 +14,7 @@ done
 checkpoints=0
 while kill -0 "${workers[@]}" 2>/dev/null; do
 	capture 0 ckpt-trigger --json "$MNT"
-	relinkctl drop "$MNT" "$(jq -r .id <<<"$OUT")"
+	relinkctl drop "$(jq -r .id <<<"$OUT")" "$MNT"
 	((++checkpoints))
 done
 for pid in "${workers[@]}"; do

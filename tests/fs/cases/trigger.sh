@@ -7,7 +7,7 @@ mount_relinkfs
 # Nothing hidden: a checkpoint of nothing is one.
 trigger
 assert_eq 0 "$(jq '.entries | length' "$MANIFEST")" "entries of an empty checkpoint"
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 
 mkdir "$MNT/sub"
 holder a
@@ -110,12 +110,12 @@ assert_eq "$(MANIFEST=$first link_of dir)" "$(link_of dir)" "link of the folder 
 h_is 2 a fstat f nlink
 
 # Dropping one leaves the other whole.
-relinkctl drop "$MNT" "$first_id"
+relinkctl drop "$first_id" "$MNT"
 assert_missing "$first" "$MNT/$link"
 assert_exists "$MNT/$second_link" "$MNT/$(link_of dir)"
 h_is 1 a fstat f nlink
 files=$(jq -r '.entries[].link' "$MANIFEST")
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 for link in $files; do assert_missing "$MNT/$link"; done
 h_is 0 a fstat f nlink
 h_is "content of one" a pread g 0 20
@@ -136,5 +136,5 @@ link=$(link_of kept)
 release a
 assert_vault 0
 assert_eq "kept" "$(cat "$MNT/$link")"
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 assert_missing "$MNT/$link"

@@ -20,8 +20,9 @@ assert_match "not permitted" "$ERR"
 assert_eq "" "$(checkpoint_files)" "left by a failed checkpoint"
 for name in f1 f2 f3; do h_is 0 a fstat $name nlink; done
 assert_eq 3 "$(vault_count)"
-capture '!' ckpt-trigger --json "$MNT"
-assert_eq '["f2"]' "$(jq -c '[.failures[].path]' <<<"$OUT")" "failures"
+[[ $ERR != *f1* && $ERR != *f3* ]] || fail "the error names more than f2: $ERR"
+capture 1 ckpt-trigger --json "$MNT"
+assert_eq "" "$OUT" "output of a failure"
 capture '!' ckpt-trigger --template 'made/%t-%n' "$MNT"
 assert_missing "$MNT/made"
 capture '!' ckpt-trigger --run "touch '$WORK/hook-ran'" "$MNT"
@@ -31,17 +32,17 @@ assert_missing "$WORK/hook-ran"
 trigger --partial
 assert_eq '["f1","f3"]' "$(jq -c '[.entries[].path] | sort' "$MANIFEST")"
 assert_eq '["f2"]' "$(jq -c '[.left_out[].path]' <<<"$OUT")" "entries left out"
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 
 # Another's processes are not affected.
 h b open g "$MNT/g" rw,creat
 rm "$MNT/g"
 trigger --pid "${HOLD_PID[b]}"
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 chattr -i "$entry"
 trigger
 assert_eq 4 "$(jq '.entries | length' "$MANIFEST")"
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 
 # A name that exists is never overwritten. With an ambiguous template the checkpoint
 # fails; what was there stays.
@@ -78,9 +79,9 @@ if ((status)); then
 	h_is 0 a fstat f1 nlink
 else
 	rm "$FSROOT/filler" "$FSROOT/filler2"
-	relinkctl drop "$MNT" "$(jq -r .id "$WORK/out")"
+	relinkctl drop "$(jq -r .id "$WORK/out")" "$MNT"
 fi
 rm -f "$FSROOT/filler" "$FSROOT/filler2"
 trigger
 assert_eq 3 "$(jq '.entries | length' "$MANIFEST")"
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"

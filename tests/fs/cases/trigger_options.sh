@@ -16,17 +16,17 @@ capture 0 ckpt-trigger "$MNT"
 id=$(sed -n 's/.*unlink-at-restart-\([0-9a-f]*\)\.json.*/\1/p' <<<"$OUT")
 assert_match '^[0-9a-f]{16}$' "$id" "the manifest's name in: $OUT"
 grep -qw "$id" <<<"$(sed 's/unlink-at-restart[^ ]*//' <<<"$OUT")" || fail "no id by itself in: $OUT"
-relinkctl drop "$MNT" "$id"
+relinkctl drop "$id" "$MNT"
 
 # Any path in the mount will do; one outside is refused.
 mkdir "$MNT/deep"
 capture 0 ckpt-trigger --json "$MNT/deep"
-relinkctl drop "$MNT" "$(jq -r .id <<<"$OUT")"
-capture '!' ckpt-trigger "$WORK"
+relinkctl drop "$(jq -r .id <<<"$OUT")" "$MNT"
+capture 5 ckpt-trigger "$WORK"
 [[ $ERR == *"$WORK"* ]] || fail "the error does not name the path: $ERR"
 capture '!' ckpt-trigger "$MNT/nothing"
-capture '!' ckpt-trigger
-capture '!' ckpt-trigger --no-such-option "$MNT"
+capture 2 ckpt-trigger
+capture 2 ckpt-trigger --no-such-option "$MNT"
 capture 0 ckpt-trigger --help
 assert_match "^Usage: ckpt-trigger" "$OUT"
 (($(wc -L <<<"$OUT") <= 80)) || fail "the help is wider than 80 columns"
@@ -34,7 +34,7 @@ assert_match "^Usage: ckpt-trigger" "$OUT"
 # Only one process, with its descendants.
 trigger --pid "${HOLD_PID[a]}"
 assert_eq '["a"]' "$(jq -c '[.entries[].path]' "$MANIFEST")" "entries of one process"
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 capture '!' ckpt-trigger --pid 999999 "$MNT"
 assert_eq "" "$(checkpoint_files)"
 : >"$MNT/tree"
@@ -45,7 +45,7 @@ wait_until '[[ -s $WORK/tree.up ]]'
 trigger --pid "$tree"
 assert_eq '["tree"]' "$(jq -c '[.entries[].path]' "$MANIFEST")" "entries of a tree"
 (($(entry_of tree | jq '[.openers[].pid] | unique | length') >= 2)) || fail "the child is not among the openers"
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 pkill -KILL -P "$tree" || true
 kill -KILL "$tree" 2>/dev/null || true
 wait "$tree" || true
@@ -61,7 +61,7 @@ if mount -t cgroup2 none "$WORK/cgroup" 2>/dev/null && mkdir "$WORK/cgroup/relin
 	echo "${HOLD_PID[b]}" >"$WORK/cgroup/cgroup.procs"
 	rmdir "$group"
 	assert_eq '["b"]' "$scope" "entries of one cgroup"
-	relinkctl drop "$MNT" "$CKPT"
+	relinkctl drop "$CKPT" "$MNT"
 fi
 capture '!' ckpt-trigger --cgroup /no/such/cgroup "$MNT"
 assert_eq "" "$(checkpoint_files)"
@@ -72,11 +72,11 @@ link=$(link_of a)
 assert_eq "frozen/$CKPT/0/link-$CKPT-$(entry_of a | jq .n)-$(entry_of a | jq .ino).%" "$link"
 assert_eq "of a" "$(cat "$MNT/$link")"
 assert_eq "700 0 0" "$(stat -c '%a %u %g' "$MNT/frozen")"
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 assert_missing "$MNT/frozen"
 mkdir "$MNT/mine"
 trigger --template 'mine/%n-%t'
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 assert_exists "$MNT/mine"
 
 ln -s / "$MNT/up"
@@ -106,15 +106,15 @@ grep -q "$CKPT" "$WORK/hook.env" || fail "no checkpoint in the hook's environmen
 grep -q "unlink-at-restart-$CKPT.json" "$WORK/hook.env" || fail "no manifest in the hook's environment"
 assert_eq 3 "$(wc -l <"$WORK/hook.ls")" "files that the hook found"
 assert_eq '["committed"]' "$(relinkctl checkpoints --json "$MNT" | jq -c '[(.checkpoints // .)[] | select(.id == "'"$CKPT"'") | .state]')"
-relinkctl drop "$MNT" "$CKPT"
+relinkctl drop "$CKPT" "$MNT"
 
 # A failing hook: the trigger fails; the checkpoint stays, unless it is to be undone.
-capture '!' ckpt-trigger --run 'exit 3' "$MNT"
+capture 3 ckpt-trigger --run 'exit 3' "$MNT"
 assert_eq 3 "$(checkpoint_files | wc -l)" "files of the checkpoint whose hook failed"
 id=$(checkpoint_files | sed -n 's/^unlink-at-restart-\(.*\)\.json$/\1/p')
-relinkctl drop "$MNT" "$id"
+relinkctl drop "$id" "$MNT"
 for hook in 'exit 3' 'kill -KILL $$' '/no/such/command'; do
-	capture '!' ckpt-trigger --undo-on-failure --run "$hook" "$MNT"
+	capture 4 ckpt-trigger --undo-on-failure --run "$hook" "$MNT"
 	assert_eq "" "$(checkpoint_files)" "left by the failed hook '$hook'"
 	h_is 0 a fstat f nlink
 done

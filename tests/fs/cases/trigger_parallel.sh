@@ -54,7 +54,7 @@ assert_eq "$((links + 6))" "$(checkpoint_files | wc -l)" "files in the checkpoin
 # Dropped at the same time, too.
 drops=()
 for id in $ids; do
-	relinkctl drop "$MNT" "$id" &
+	relinkctl drop "$id" "$MNT" &
 	drops+=($!)
 done
 for pid in "${drops[@]}"; do wait "$pid"; done

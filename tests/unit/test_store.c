@@ -5,9 +5,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "store/store_internal.h"
@@ -543,6 +546,97 @@ START_TEST(a_session_that_was_killed_goes_on)
 }
 END_TEST
 
+static void forget_all(void)
+{
+	struct store_snapshot_entry *copies;
+	size_t count;
+
+	ck_assert_int_eq(store_snapshot(store, &copies, &count), 0);
+	for (size_t i = 0; i < count; i++)
+		ck_assert_int_eq(forget(copies[i].index), 0);
+	store_snapshot_free(copies, count);
+}
+
+/* Hides and forgets until it is killed; a byte to @progress for each round. */
+static _Noreturn void churn(int progress)
+{
+	uint32_t held[8] = { 0 };
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	ck_assert_int_eq(store_open(source_fd, &options, arena, &store, NULL), 0);
+	forget_all();
+	for (unsigned round = 0;; round++) {
+		uint32_t *slot = &held[round % ARRAY_SIZE(held)];
+		int fd = openat(source_fd, "churn", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+		struct store_object object = object_at("churn");
+
+		if (*slot)
+			forget(*slot);
+		if (round % 3 == 0) {
+			store_hide_link(store, &object, fd, slot);
+			unlinkat(source_fd, "churn", 0);
+		} else {
+			store_hide_move(store, &object, source_fd, "churn", slot);
+		}
+		close(fd);
+		if (write(progress, "", 1) != 1)
+			_exit(1);
+	}
+}
+
+static void run_and_kill(int rounds)
+{
+	int progress[2], status;
+	char byte;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe2(progress, O_CLOEXEC), 0);
+	pid = fork();
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0)
+		churn(progress[1]);
+	close(progress[1]);
+	for (int i = 0; i < rounds; i++)
+		ck_assert_int_eq(read(progress[0], &byte, 1), 1);
+	ck_assert_int_eq(kill(pid, SIGKILL), 0);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFSIGNALED(status));
+	close(progress[0]);
+}
+
+/* Every record has its link, and every link its record. */
+static void check_vault_is_as_told(void)
+{
+	struct store_snapshot_entry *copies;
+	size_t count;
+
+	ck_assert_int_eq(store_snapshot(store, &copies, &count), 0);
+	ck_assert_uint_eq(count, arena_count(arena, ARENA_ENTRIES));
+	ck_assert_int_eq(names_in(VAULT), (int)count);
+	for (size_t i = 0; i < count; i++) {
+		struct stat st;
+
+		ck_assert_uint_eq(copies[i].record.state, ENTRY_HIDDEN);
+		ck_assert_str_eq(copies[i].path, "churn");
+		ck_assert_int_eq(vault_stat(store_vault(store), copies[i].record.id, &st), 0);
+		ck_assert_uint_eq(st.st_ino, copies[i].record.ino);
+	}
+	store_snapshot_free(copies, count);
+}
+
+START_TEST(a_session_killed_anywhere_goes_on)
+{
+	attach_again();
+	for (int i = 0; i < 12; i++) {
+		store_close(store);
+		store = NULL;
+		run_and_kill(20 + i * 7);
+		attach_again();
+		check_vault_is_as_told();
+	}
+}
+END_TEST
+
 /* ---- threads ---- */
 
 static void *take_barrier(void *arg)
@@ -689,6 +783,7 @@ static void add_opening_tests(TCase *tcase)
 	tcase_add_test(tcase, entries_of_an_ended_session_are_reaped);
 	tcase_add_test(tcase, a_session_goes_on);
 	tcase_add_test(tcase, a_session_that_was_killed_goes_on);
+	tcase_add_test(tcase, a_session_killed_anywhere_goes_on);
 }
 
 int main(void)

@@ -510,6 +510,29 @@ int entries_attach(struct store *store)
 	return error;
 }
 
+static bool has_record(void *ctx, uint64_t id)
+{
+	struct entry_record record;
+
+	return store_find_id(ctx, id, &record, NULL) == 0;
+}
+
+int entries_reap(struct store *store)
+{
+	struct vault_reaped reaped;
+	int error = vault_reap(store->vault, has_record, store, &reaped);
+
+	if (reaped.files || reaped.dirs || reaped.failed)
+		log_info("recovery: removed %llu hidden entries of an ended session, %llu of them "
+			 "directories (%llu bytes freed); %llu could not be removed",
+			(unsigned long long)(reaped.files + reaped.dirs),
+			(unsigned long long)reaped.dirs, (unsigned long long)reaped.bytes,
+			(unsigned long long)reaped.failed);
+	if (error)
+		log_error("recovery: cannot read the vault: %s", strerror(-error));
+	return error;
+}
+
 void entries_verify(struct store *store)
 {
 	uint32_t high = arena_high(store->arena, ARENA_ENTRIES);

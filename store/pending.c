@@ -7,7 +7,5 @@
 
 stand_in int recovery_run(struct store *store, enum catalog_origin origin, bool resumed)
 {
-	struct vault_reaped reaped;
-
-	return resumed ? 0 : vault_reap(store->vault, NULL, NULL, &reaped);
+	return entries_reap(store);
 }

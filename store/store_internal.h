@@ -63,7 +63,7 @@ int store_mark_frozen(struct store *store, uint64_t id, int delta);
 int store_mark_moved(struct store *store, uint64_t id, uint64_t checkpoint, uint32_t n);
 int store_mark_back(struct store *store, uint64_t id);
 
-/* ---- entries.c for store.c ---- */
+/* ---- entries.c for store.c and recovery ---- */
 
 int entries_init(struct store *store);
 void entries_destroy(struct store *store);
@@ -73,6 +73,12 @@ void entries_destroy(struct store *store);
  * ended is completed if its vault link is there, and forgotten if not; so with the end.
  */
 int entries_attach(struct store *store);
+
+/*
+ * The last step of recovery: removes every entry of the vault that no record has, which
+ * are all those of a session that ended.  Says in one line what it did, if anything.
+ */
+int entries_reap(struct store *store);
 
 /*
  * Once recovery is done: an entry that should have a vault link and has none any more is

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "store/log.h"
 #include "store/store_internal.h"
 #include "store/util.h"
 
@@ -446,6 +447,9 @@ static void reopen_store(void)
 
 START_TEST(entries_of_an_ended_session_are_reaped)
 {
+	autofree char *log = util_printf("%s/log", source);
+	autofree char *content = NULL;
+
 	make_file("file", "");
 	ck_assert_int_eq(mkdirat(source_fd, "dir", 0700), 0);
 	hide("file");
@@ -455,7 +459,12 @@ START_TEST(entries_of_an_ended_session_are_reaped)
 	arena_free(arena);
 	ck_assert_int_eq(names_in(VAULT), 3);
 	ck_assert_int_eq(arena_new(&small_spec, &arena), 0);
+	ck_assert_int_eq(log_open(LOG_SINK_FILE, "test", log), 0);
 	ck_assert_int_eq(store_open(source_fd, &options, arena, &store, NULL), 0);
+	ck_assert_int_eq(log_open(LOG_SINK_STDERR, "test", NULL), 0);
+	content = content_of(source_fd, "log");
+	ck_assert_ptr_nonnull(strstr(content, "removed 2 hidden entries of an ended session, 1 "));
+	ck_assert_ptr_nonnull(strstr(content, "/vault/foreign is not an entry of the vault"));
 	ck_assert_int_eq(names_in(VAULT), 1);
 	ck_assert(exists(VAULT "/foreign"));
 }

@@ -23,10 +23,11 @@ skip() {
 fail() {
 	set +x
 	local i=0
-	while [[ ${BASH_SOURCE[i]} == "${BASH_SOURCE[0]}" ]]; do
+	while [[ ${BASH_SOURCE[i]-} == "${BASH_SOURCE[0]}" ]]; do
 		((++i))
 	done
-	echo "${BASH_SOURCE[i]##*/}:${BASH_LINENO[i - 1]}: $*" >&2
+	local place=${BASH_SOURCE[i]-the end of the case}
+	echo "${place##*/}:${BASH_LINENO[i - 1]-}: $*" >&2
 	exit 1
 }
 

@@ -153,8 +153,12 @@ holder() {
 	rm -f "$in" "$out"
 	mkfifo -m 0666 "$in" "$out"
 	(
-		for fd in "${HOLD_IN[@]}" "${HOLD_OUT[@]}"; do
-			exec {fd}>&-
+		# None of the shell's own fds: what it holds, and at which number, is the test.
+		set +x
+		unset BASH_XTRACEFD
+		for fd in "/proc/$BASHPID/fd"/*; do
+			fd=${fd##*/}
+			((fd < 3)) || exec {fd}>&-
 		done
 		exec "$@" hold <"$in" >"$out" 2>>"$LOGS/hold-$name.log"
 	) &

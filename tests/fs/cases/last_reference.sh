@@ -95,3 +95,30 @@ ls -l "$MNT" >/dev/null
 cat "$MNT"/cached-* >/dev/null
 rm "$MNT"/cached-*
 assert_vault 0
+
+# A regular file that was looked up but never opened: nobody told the daemon of the O_PATH
+# fd, and still the file can be opened by it after its name has gone.
+echo "never opened" >"$SRC/quiet"
+holder b
+h b open p "$MNT/quiet" path
+rm "$MNT/quiet"
+h_is "0 13" b fstat p nlink size
+h b reopen p q rw
+h_is "never opened" b pread q 0 20
+h b close p
+h b pwrite q 0 "NEVER"
+h_is "NEVER opened" b pread q 0 20
+release b
+assert_vault 0
+
+# With track=all it is an entry like any other.
+remount_relinkfs -o track=all
+echo "tracked" >"$SRC/quiet"
+holder b
+h b open p "$MNT/quiet" path
+rm "$MNT/quiet"
+assert_vault 1
+h b reopen p q r
+h_is "tracked" b pread q 0 20
+release b
+assert_vault 0

@@ -11,6 +11,7 @@
 #include "store/catalog.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@
 #include "store/util.h"
 
 #define GROUP_NOTES 256
-#define GROUP_NS (5 * 1000 * 1000)
+#define GROUP_NS (INT64_C(5) * 1000 * 1000)
 /* The history keeps this many entries that are gone, and as many old sessions. */
 #define HISTORY_ENTRIES 100000
 #define HISTORY_SESSIONS 1000
@@ -49,8 +50,8 @@ struct catalog {
 	pthread_cond_t wake;   /* for the writer */
 	pthread_cond_t done;   /* for callers */
 	struct catalog_queue queue;
-	struct call *calls, **last_call;
-	int64_t group_end; /* CLOCK_MONOTONIC ns; when the queue is not empty */
+	struct call *calls; /* first come, first served */
+	int64_t group_end;  /* CLOCK_MONOTONIC ns; when the queue is not empty */
 	bool stop;
 	int error; /* of the first failure; 0: all is well */
 	char message[256];
@@ -90,8 +91,8 @@ static void note_success(struct catalog *catalog)
 {
 	pthread_mutex_lock(&catalog->mutex);
 	if (catalog->error)
-		log_info("catalog: it works again; %llu notes on hidden entries were lost",
-			(unsigned long long)(catalog->lost + catalog->queue.lost));
+		log_info("catalog: it works again; %" PRIu64 " notes on hidden entries were lost",
+			catalog->lost + catalog->queue.lost);
 	catalog->error = 0;
 	catalog->message[0] = '\0';
 	pthread_mutex_unlock(&catalog->mutex);
@@ -196,11 +197,8 @@ static struct call *take_call_locked(struct catalog *catalog)
 {
 	struct call *call = catalog->calls;
 
-	if (call) {
+	if (call)
 		catalog->calls = call->next;
-		if (!catalog->calls)
-			catalog->last_call = &catalog->calls;
-	}
 	return call;
 }
 
@@ -238,13 +236,14 @@ static void *writer(void *arg)
 static int call_writer(
 	struct catalog *catalog, int (*run)(struct catalog *catalog, void *arg), void *arg)
 {
-	struct call call = { .run = run, .arg = arg };
+	struct call call = { .run = run, .arg = arg }, **last;
 
 	if (!catalog)
 		return -EROFS;
 	pthread_mutex_lock(&catalog->mutex);
-	*catalog->last_call = &call;
-	catalog->last_call = &call.next;
+	for (last = &catalog->calls; *last; last = &(*last)->next)
+		;
+	*last = &call;
 	pthread_cond_signal(&catalog->wake);
 	while (!call.done)
 		pthread_cond_wait(&catalog->done, &catalog->mutex);
@@ -418,7 +417,6 @@ static void init_sync(struct catalog *catalog)
 	pthread_cond_init(&catalog->wake, &attr);
 	pthread_cond_init(&catalog->done, &attr);
 	pthread_condattr_destroy(&attr);
-	catalog->last_call = &catalog->calls;
 }
 
 static void catalog_free(struct catalog *catalog)

@@ -6,12 +6,16 @@
 #include "store/restart.h"
 #include "store/util.h"
 
+/* How a link compares with what was frozen. */
+enum restart_likeness { LIKE_NOTHING, LIKE_A_COPY, LIKE_ITSELF, LIKE_ITSELF_SURELY };
+
 struct restart_entry {
 	const struct manifest_entry *record;
 	char *path;           /* the original path, mapped */
 	size_t first, count;  /* its items */
 	dev_t dev;            /* identity of what was opened, from then on */
 	ino_t ino;
+	enum restart_likeness like;
 	bool name_at_drop;    /* a directory that gets its name when its link goes */
 };
 

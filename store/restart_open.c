@@ -93,8 +93,6 @@ static int reserve_numbers(struct restart *restart)
 
 /* ---- identity ---- */
 
-enum likeness { LIKE_NOTHING, LIKE_A_COPY, LIKE_ITSELF };
-
 static bool handles_comparable(int pin)
 {
 	struct statfs fs;
@@ -103,7 +101,10 @@ static bool handles_comparable(int pin)
 	return fstatfs(pin, &fs) == 0 && fs.f_type != FUSE_SUPER_MAGIC;
 }
 
-static bool handle_differs(const struct manifest_entry *record, int pin)
+/* What a comparison says of two inodes with one number. */
+enum same { SAME_UNKNOWN, SAME_NO, SAME_YES };
+
+static enum same same_handle(const struct manifest_entry *record, int pin)
 {
 	_Alignas(struct file_handle) char buffer[sizeof(struct file_handle) + MAX_HANDLE_SZ];
 	struct file_handle *handle = (struct file_handle *)buffer;
@@ -112,10 +113,22 @@ static bool handle_differs(const struct manifest_entry *record, int pin)
 	handle->handle_bytes = MAX_HANDLE_SZ;
 	if (record->handle_len == 0 || !handles_comparable(pin) ||
 	    name_to_handle_at(pin, "", handle, &mount_id, AT_EMPTY_PATH) < 0)
-		return false;
-	return handle->handle_type != record->handle_type ||
-	       handle->handle_bytes != record->handle_len ||
-	       memcmp(handle->f_handle, record->handle, record->handle_len) != 0;
+		return SAME_UNKNOWN;
+	return handle->handle_type == record->handle_type &&
+		handle->handle_bytes == record->handle_len &&
+		memcmp(handle->f_handle, record->handle, record->handle_len) == 0
+		? SAME_YES : SAME_NO;
+}
+
+static enum same same_birth(const struct manifest_entry *record, int pin)
+{
+	struct statx stx;
+
+	if (record->btime.sec == 0 || statx(pin, "", AT_EMPTY_PATH, STATX_BTIME, &stx) < 0 ||
+	    !(stx.stx_mask & STATX_BTIME))
+		return SAME_UNKNOWN;
+	return stx.stx_btime.tv_sec == record->btime.sec &&
+		stx.stx_btime.tv_nsec == record->btime.nsec ? SAME_YES : SAME_NO;
 }
 
 /* Copying tools keep times, some of them only whole seconds. */
@@ -126,14 +139,23 @@ static bool same_time(const struct manifest_time *recorded, const struct timespe
 }
 
 /*
- * Inode numbers are reused, and differ on a copy.  The same number with the same handle
- * (or where handles cannot be compared) is the inode itself, however it was changed
- * since; another inode is believed to be its copy if size and time of the content say so.
+ * Inode numbers are reused, and differ on a copy.  The same number with the same time of
+ * birth, which no copy can have, is the inode itself, however it was changed since; also
+ * on a snapshot, where handles differ.  Without times of birth the handle decides, and
+ * without either the number.  Another inode is believed to be a copy if size and time of
+ * the content say so.
  */
-static enum likeness likeness(const struct manifest_entry *record, const struct stat *st, int pin)
+static enum restart_likeness likeness(const struct manifest_entry *record, const struct stat *st,
+				      int pin)
 {
-	if (st->st_ino == record->ino && !handle_differs(record, pin))
-		return LIKE_ITSELF;
+	enum same same = SAME_NO;
+
+	if (st->st_ino == record->ino)
+		same = same_birth(record, pin);
+	if (st->st_ino == record->ino && same == SAME_UNKNOWN)
+		same = same_handle(record, pin);
+	if (same != SAME_NO)
+		return same == SAME_YES ? LIKE_ITSELF_SURELY : LIKE_ITSELF;
 	if (!same_time(&record->mtime, &st->st_mtim))
 		return LIKE_NOTHING;
 	if ((S_ISREG(st->st_mode) || S_ISLNK(st->st_mode)) && (uint64_t)st->st_size != record->size)
@@ -164,7 +186,6 @@ static int check_type(struct restart *restart, const struct restart_entry *entry
 static int check_identity(struct restart *restart, struct restart_entry *entry, int pin)
 {
 	const struct manifest_entry *record = entry->record;
-	enum likeness like;
 	struct stat st, root;
 	int r;
 
@@ -173,14 +194,14 @@ static int check_identity(struct restart *restart, struct restart_entry *entry, 
 	r = check_type(restart, entry, &st, root.st_dev);
 	if (r < 0)
 		return r;
-	like = likeness(record, &st, pin);
-	if (like == LIKE_NOTHING && !restart->force)
+	entry->like = likeness(record, &st, pin);
+	if (entry->like == LIKE_NOTHING && !restart->force)
 		return restart_problem(restart, entry, "identity", ESTALE,
 			"is not what was frozen: another inode (%llu, not %llu), of another size"
 			" (%lld, not %llu) or time; if it is a copy that was used since, --force"
 			" takes it", (unsigned long long)st.st_ino, (unsigned long long)record->ino,
 			(long long)st.st_size, (unsigned long long)record->size);
-	if (like == LIKE_NOTHING)
+	if (entry->like == LIKE_NOTHING)
 		restart_warn(restart, entry, "identity", ESTALE,
 			"is not what was frozen, and was taken by force");
 	else if (S_ISREG(st.st_mode) && (uint64_t)st.st_size != record->size)
@@ -347,6 +368,28 @@ static int open_entry(struct restart *restart, struct restart_entry *entry)
 	return 0;
 }
 
+/*
+ * Where one entry is the frozen inode beyond doubt, this is the source itself and no
+ * copy: then what is only alike has been put there.
+ */
+static int check_no_mixture(struct restart *restart)
+{
+	bool source = false;
+	int first = 0;
+
+	for (size_t i = 0; i < restart->manifest->nentries; i++)
+		source |= restart->entries[i].like == LIKE_ITSELF_SURELY;
+	for (size_t i = 0; source && !restart->force && i < restart->manifest->nentries; i++) {
+		struct restart_entry *entry = &restart->entries[i];
+
+		if (entry->like == LIKE_A_COPY)
+			first = restart_problem(restart, entry, "identity", ESTALE,
+				"is not the file that was frozen but looks like it, where other"
+				" entries are no copies");
+	}
+	return first;
+}
+
 static void close_items(struct restart *restart)
 {
 	for (size_t i = 0; i < restart->nitems; i++) {
@@ -383,6 +426,8 @@ int restart_open(struct restart *restart, int root_fd)
 		if (r < 0 && first == 0)
 			first = r;
 	}
+	if (first == 0)
+		first = check_no_mixture(restart);
 	if (first < 0)
 		close_items(restart);
 	return first;

@@ -383,6 +383,20 @@ static int connect_again(struct run *run)
 	return r;
 }
 
+/* To be told no while nothing has happened.  Unalias asks for the same rights as Drop. */
+static int check_rights(struct run *run)
+{
+	autofree char *why = NULL;
+	json_t *reply = NULL;
+	int r = varlink_call(run->daemon, "Unalias", NULL, &reply, &why);
+
+	json_decref(reply);
+	if (r == 0 || run->options.keep)
+		return -1;
+	log_error("%s; nothing has changed", why ? why : strerror(-r));
+	return status_of(r);
+}
+
 static int give_names(struct run *run)
 {
 	const struct restart_namer namer = { run, alias, unalias };
@@ -390,6 +404,11 @@ static int give_names(struct run *run)
 
 	if (run->daemon && connect_again(run) < 0)
 		return STATUS_NO_DAEMON;
+	if (run->daemon) {
+		r = check_rights(run);
+		if (r >= 0)
+			return r;
+	}
 	r = run->options.names ? restart_name(run->restart, run->daemon ? &namer : NULL) : 0;
 	report_problems(run);
 	if (r == 0)

@@ -23,10 +23,11 @@ skip() {
 fail() {
 	set +x
 	local i=0
-	while [[ ${BASH_SOURCE[i]} == "${BASH_SOURCE[0]}" ]]; do
+	while [[ ${BASH_SOURCE[i]-} == "${BASH_SOURCE[0]}" ]]; do
 		((++i))
 	done
-	echo "${BASH_SOURCE[i]##*/}:${BASH_LINENO[i - 1]}: $*" >&2
+	local place=${BASH_SOURCE[i]-the end of the case}
+	echo "${place##*/}:${BASH_LINENO[i - 1]-}: $*" >&2
 	exit 1
 }
 
@@ -152,8 +153,12 @@ holder() {
 	rm -f "$in" "$out"
 	mkfifo -m 0666 "$in" "$out"
 	(
-		for fd in "${HOLD_IN[@]}" "${HOLD_OUT[@]}"; do
-			exec {fd}>&-
+		# None of the shell's own fds: what it holds, and at which number, is the test.
+		set +x
+		unset BASH_XTRACEFD
+		for fd in "/proc/$BASHPID/fd"/*; do
+			fd=${fd##*/}
+			((fd < 3)) || exec {fd}>&-
 		done
 		exec "$@" hold <"$in" >"$out" 2>>"$LOGS/hold-$name.log"
 	) &

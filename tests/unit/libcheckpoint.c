@@ -35,6 +35,7 @@ static char *link_of(uint32_t n)
 static struct manifest_entry *record(const char *path)
 {
 	struct manifest_entry *entry;
+	struct statx birth;
 	struct stat st;
 	int mount_id;
 	struct {
@@ -55,6 +56,12 @@ static struct manifest_entry *record(const char *path)
 	entry->ino = st.st_ino;
 	entry->mtime.sec = st.st_mtim.tv_sec;
 	entry->mtime.nsec = (uint32_t)st.st_mtim.tv_nsec;
+	ck_assert_int_eq(
+		statx(root, entry->link, AT_SYMLINK_NOFOLLOW, STATX_BTIME, &birth), 0);
+	if (birth.stx_mask & STATX_BTIME) {
+		entry->btime.sec = birth.stx_btime.tv_sec;
+		entry->btime.nsec = birth.stx_btime.tv_nsec;
+	}
 	if (name_to_handle_at(root, entry->link, &handle.head, &mount_id, 0) == 0) {
 		entry->handle_type = handle.head.handle_type;
 		entry->handle_len = handle.head.handle_bytes;

@@ -297,14 +297,57 @@ START_TEST(test_replaced)
 }
 END_TEST
 
+/* The same number, but another birth or generation, and another content. */
 START_TEST(test_reused_inode_number)
 {
-	if (add_file("a", "1")->handle_len == 0)
-		return;
-	/* The same number, another generation; and another content. */
-	manifest.entries[0].handle[manifest.entries[0].handle_len - 1] ^= 1;
-	manifest.entries[0].mtime.sec -= 100;
+	struct manifest_entry *entry = add_file("a", "1");
+
+	entry->mtime.sec -= 100;
+	if (_i == 0) {
+		if (!entry->btime.sec)
+			return;
+		entry->btime.sec -= 100;
+	} else {
+		if (!entry->handle_len)
+			return;
+		entry->btime.sec = 0;
+		entry->handle[entry->handle_len - 1] ^= 1;
+	}
 	must_fail(&plain, ESTALE, 1);
+}
+END_TEST
+
+/* Snapshots keep number and birth, and have other handles. */
+START_TEST(test_snapshot)
+{
+	struct manifest_entry *entry = add_file("a", "1");
+
+	if (!entry->btime.sec)
+		return;
+	entry->mtime.sec -= 100;
+	memset(entry->handle, 0x55, sizeof(entry->handle));
+	must_open(&plain);
+}
+END_TEST
+
+static void replace_by_copy(const struct manifest_entry *entry, const char *content)
+{
+	const struct timespec time = { (time_t)entry->mtime.sec, entry->mtime.nsec };
+
+	put("copy", content);
+	ck_assert_int_eq(
+		utimensat(root, "copy", (const struct timespec[]){ time, time }, 0), 0);
+	ck_assert_int_eq(renameat(root, "copy", root, entry->link), 0);
+}
+
+START_TEST(test_one_copy_among_originals)
+{
+	add_file("a", "1");
+	add_file("b", "2");
+	if (!manifest.entries[0].btime.sec && !manifest.entries[0].handle_len)
+		return;
+	replace_by_copy(&manifest.entries[1], "3");
+	must_fail(&plain, ESTALE, 2);
 }
 END_TEST
 
@@ -328,14 +371,8 @@ END_TEST
 
 START_TEST(test_copy)
 {
-	struct timespec times[2];
-
 	add_file("a", "content");
-	times[0] = times[1] = (struct timespec){ (time_t)manifest.entries[0].mtime.sec,
-		manifest.entries[0].mtime.nsec };
-	put("copy", "CONTENT");
-	ck_assert_int_eq(utimensat(root, "copy", times, 0), 0);
-	ck_assert_int_eq(renameat(root, "copy", root, manifest.entries[0].link), 0);
+	replace_by_copy(&manifest.entries[0], "CONTENT");
 	must_open(&plain);
 	ck_assert_uint_eq(problems(), 0);
 	ck_reads(3, "CONTENT");
@@ -382,7 +419,9 @@ static Suite *restart_suite(void)
 	tcase_add_test(tcase, test_symlink_on_the_way);
 	tcase_add_test(tcase, test_name_that_leads_out);
 	tcase_add_test(tcase, test_replaced);
-	tcase_add_test(tcase, test_reused_inode_number);
+	tcase_add_loop_test(tcase, test_reused_inode_number, 0, 2);
+	tcase_add_test(tcase, test_snapshot);
+	tcase_add_test(tcase, test_one_copy_among_originals);
 	tcase_add_test(tcase, test_fifo_replaced_by_file);
 	tcase_add_test(tcase, test_file_replaced_by_fifo);
 	tcase_add_test(tcase, test_copy);

@@ -74,7 +74,10 @@ printf '%s' "$good" >"$MANIFEST"
 
 # Fewer fds than are needed, or an impossible number.
 before=$(state)
-capture '!' bash -c 'ulimit -Hn 5 && exec ckpt-restart "$1" -- true' sh "$MANIFEST"
+# (Who may raise the hard limit does so.)
+capture 1 capsh --drop=cap_sys_resource -- -c 'ulimit -Hn 40 && exec ckpt-restart "$1" -- true' \
+	sh "$MANIFEST"
+assert_match "limit is 40" "$ERR"
 assert_eq "$before" "$(state)" "after a restart without fds"
 
 # The command is not there: nothing is lost.

@@ -32,3 +32,24 @@ h a fstat f blocks
 cp --sparse=auto --reflink=auto "$fd" "$MNT/copy"
 assert_eq island "$(tail -c +$(((512 << 20) + 1)) "$MNT/copy" | head -c 6)"
 (($(stat -c %b "$MNT/copy") * 512 < 2 << 20)) || fail "the copy is not sparse"
+
+# A terabyte with nothing in it is frozen and restarted like any other file.
+h a open huge "$MNT/huge" rw,creat
+h a truncate huge $((1 << 40))
+h a pwrite huge $(((1 << 40) - 3)) "end"
+h a seek huge $((1 << 39)) set
+rm "$MNT/huge" "$MNT/copy"
+h a close f
+assert_vault 1
+trigger
+(($(jq .total_ns <<<"$OUT") < 2000000000)) || fail "a sparse file took $(jq .total_ns <<<"$OUT") ns"
+link=$MNT/$(link_of huge)
+assert_eq "$((1 << 40))" "$(stat -c %s "$link")"
+(($(stat -c %b "$link") * 512 < 2 << 20)) || fail "the frozen file is not sparse"
+kill_holder a
+holder b ckpt-restart "$MANIFEST" --
+h b adopt huge 3
+h_is "$((1 << 39))" b seek huge 0 cur
+h_is "end" b pread huge $(((1 << 40) - 3)) 3
+h b fstat huge blocks
+((REPLY * 512 < 2 << 20)) || fail "the restarted file is not sparse"

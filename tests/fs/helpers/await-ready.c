@@ -73,7 +73,7 @@ int main(int argc, char **argv)
 	snprintf(pid_path, sizeof(pid_path), "%s.pid", argv[1]);
 	unlink(pid_path);
 	struct pollfd fds[2] = { { .fd = listen_at(argv[1]), .events = POLLIN },
-				 { .fd = -1, .events = POLLIN } };
+		{ .fd = -1, .events = POLLIN } };
 	if (fds[0].fd < 0) {
 		perror(argv[1]);
 		return 1;

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define NAMES 6
-#define HELD  8
+#define HELD 8
 
 struct held {
 	int fd; /* 0: free */
@@ -52,7 +52,7 @@ static void check(const struct held *h)
 	struct stat st;
 
 	errno = 0;
-	if (pread(h->fd, seen, sizeof(seen) - 1, 0) < 0 || strcmp(seen, h->content))
+	if (pread(h->fd, seen, sizeof(seen) - 1, 0) < 0 || strcmp(seen, h->content) != 0)
 		wrong("content", h, seen);
 	if (fstat(h->fd, &st) || st.st_ino != h->ino)
 		wrong("inode", h, seen);
@@ -149,7 +149,7 @@ static void step(unsigned seed, unsigned round)
 		break;
 	case 6:
 		if (link(name(one, sizeof(one)), name(other, sizeof(other))) && errno != ENOENT &&
-		    errno != EEXIST) {
+			errno != EEXIST) {
 			perror(one);
 			exit(1);
 		}

@@ -24,8 +24,8 @@
 #include <unistd.h>
 
 #define MAX_SLOTS 64
-#define MAX_ARGS  16
-#define TEXT_MAX  65536
+#define MAX_ARGS 16
+#define TEXT_MAX 65536
 
 struct slot {
 	char *name;
@@ -47,16 +47,21 @@ static struct slot *slot_find(const char *name)
 	exit(2);
 }
 
-static void slot_add(const char *name, int fd, char *map, size_t map_len)
+static void slot_put(struct slot filled)
 {
 	for (struct slot *slot = slots; slot < slots + MAX_SLOTS; slot++) {
 		if (!slot->name) {
-			*slot = (struct slot){ strdup(name), fd, map, map_len };
+			*slot = filled;
 			return;
 		}
 	}
 	fprintf(stderr, "hold: more than %d slots\n", MAX_SLOTS);
 	exit(2);
+}
+
+static void slot_add(const char *name, int fd)
+{
+	slot_put((struct slot){ .name = strdup(name), .fd = fd });
 }
 
 static void slot_remove(struct slot *slot)
@@ -77,10 +82,10 @@ static int64_t number(const char *text)
 
 __attribute__((format(printf, 1, 2))) static int value(const char *format, ...)
 {
+	size_t used = strlen(answer);
 	va_list args;
 
 	va_start(args, format);
-	size_t used = strlen(answer);
 	vsnprintf(answer + used, sizeof(answer) - used, format, args);
 	va_end(args);
 	return 0;
@@ -90,11 +95,21 @@ static const struct {
 	const char *name;
 	int flag;
 } open_flags[] = {
-	{ "r", O_RDONLY },         { "w", O_WRONLY },       { "rw", O_RDWR },
-	{ "creat", O_CREAT },      { "excl", O_EXCL },      { "trunc", O_TRUNC },
-	{ "append", O_APPEND },    { "path", O_PATH },      { "nofollow", O_NOFOLLOW },
-	{ "dir", O_DIRECTORY },    { "tmpfile", O_TMPFILE }, { "nonblock", O_NONBLOCK },
-	{ "cloexec", O_CLOEXEC },  { "direct", O_DIRECT },  { "sync", O_SYNC },
+	{ "r", O_RDONLY },
+	{ "w", O_WRONLY },
+	{ "rw", O_RDWR },
+	{ "creat", O_CREAT },
+	{ "excl", O_EXCL },
+	{ "trunc", O_TRUNC },
+	{ "append", O_APPEND },
+	{ "path", O_PATH },
+	{ "nofollow", O_NOFOLLOW },
+	{ "dir", O_DIRECTORY },
+	{ "tmpfile", O_TMPFILE },
+	{ "nonblock", O_NONBLOCK },
+	{ "cloexec", O_CLOEXEC },
+	{ "direct", O_DIRECT },
+	{ "sync", O_SYNC },
 	{ "noatime", O_NOATIME },
 };
 
@@ -107,7 +122,7 @@ static int flags_of(char *text)
 		size_t i = 0;
 
 		while (i < sizeof(open_flags) / sizeof(*open_flags) &&
-		       strcmp(open_flags[i].name, word))
+			strcmp(open_flags[i].name, word) != 0)
 			i++;
 		if (i == sizeof(open_flags) / sizeof(*open_flags)) {
 			fprintf(stderr, "hold: no open flag named %s\n", word);
@@ -178,7 +193,7 @@ static int cmd_open(char **arg)
 
 	if (fd < 0)
 		return -1;
-	slot_add(arg[0], fd, NULL, 0);
+	slot_add(arg[0], fd);
 	return value(" %d", fd);
 }
 
@@ -186,7 +201,7 @@ static int cmd_adopt(char **arg)
 {
 	if (fcntl((int)number(arg[1]), F_GETFD) < 0)
 		return -1;
-	slot_add(arg[0], (int)number(arg[1]), NULL, 0);
+	slot_add(arg[0], (int)number(arg[1]));
 	return 0;
 }
 
@@ -196,7 +211,7 @@ static int cmd_dup(char **arg)
 
 	if (fd < 0)
 		return -1;
-	slot_add(arg[1], fd, NULL, 0);
+	slot_add(arg[1], fd);
 	return value(" %d", fd);
 }
 
@@ -242,7 +257,8 @@ static int cmd_pread(char **arg)
 {
 	static char text[TEXT_MAX + 1];
 
-	return read_answer(pread(fd_of(arg[0]), text, (size_t)number(arg[2]), number(arg[1])), text);
+	return read_answer(
+		pread(fd_of(arg[0]), text, (size_t)number(arg[2]), number(arg[1])), text);
 }
 
 static int cmd_fstat(char **arg)
@@ -287,7 +303,7 @@ static int cmd_openat(char **arg)
 
 	if (fd < 0)
 		return -1;
-	slot_add(arg[0], fd, NULL, 0);
+	slot_add(arg[0], fd);
 	return value(" %d", fd);
 }
 
@@ -323,7 +339,7 @@ static int cmd_reopen(char **arg)
 	int fd = open(path, flags_of(arg[2]));
 	if (fd < 0)
 		return -1;
-	slot_add(arg[1], fd, NULL, 0);
+	slot_add(arg[1], fd);
 	return value(" %d", fd);
 }
 
@@ -357,9 +373,10 @@ static int cmd_flags(char **arg)
 	if (flags < 0)
 		return -1;
 	flags &= ~O_LARGEFILE & ~0100000;
-	value(" %s", (flags & O_PATH) ? "path" :
-		     (flags & O_ACCMODE) == O_RDONLY ? "r" :
-		     (flags & O_ACCMODE) == O_WRONLY ? "w" : "rw");
+	value(" %s", (flags & O_PATH)                  ? "path"
+		     : (flags & O_ACCMODE) == O_RDONLY ? "r"
+		     : (flags & O_ACCMODE) == O_WRONLY ? "w"
+						       : "rw");
 	if (flags & O_APPEND)
 		value(",append");
 	if (flags & O_NONBLOCK)
@@ -381,7 +398,7 @@ static int cmd_seek(char **arg)
 	static const char *const names[] = { "set", "cur", "end", "data", "hole" };
 	int whence = 0;
 
-	while (whence < 4 && strcmp(names[whence], arg[2]))
+	while (whence < 4 && strcmp(names[whence], arg[2]) != 0)
 		whence++;
 	off_t at = lseek(fd_of(arg[0]), number(arg[1]), whence);
 	return at < 0 ? -1 : value(" %jd", (intmax_t)at);
@@ -391,12 +408,12 @@ static int cmd_mmap(char **arg)
 {
 	size_t len = (size_t)number(arg[2]);
 	bool writable = arg[3] && !strcmp(arg[3], "rw");
-	char *map = mmap(NULL, len, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED,
-			 fd_of(arg[0]), 0);
+	char *map = mmap(
+		NULL, len, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd_of(arg[0]), 0);
 
 	if (map == MAP_FAILED)
 		return -1;
-	slot_add(arg[1], -1, map, len);
+	slot_put((struct slot){ strdup(arg[1]), -1, map, len });
 	return 0;
 }
 
@@ -460,7 +477,7 @@ static int cmd_bind(char **arg)
 		close(fd);
 		return -1;
 	}
-	slot_add(arg[0], fd, NULL, 0);
+	slot_add(arg[0], fd);
 	return 0;
 }
 
@@ -475,7 +492,7 @@ static int cmd_connect(char **arg)
 		close(fd);
 		return -1;
 	}
-	slot_add(arg[0], fd, NULL, 0);
+	slot_add(arg[0], fd);
 	return 0;
 }
 
@@ -558,8 +575,8 @@ static bool check_one(int fd, int count, bool *seen)
 	struct stat st;
 
 	if (fstat(fd, &st) || st.st_nlink || pread(fd, text, sizeof(text) - 1, 0) < 0 ||
-	    sscanf(text, "many %d", &number_in_it) != 1 || number_in_it < 0 ||
-	    number_in_it >= count || seen[number_in_it])
+		sscanf(text, "many %d", &number_in_it) != 1 || number_in_it < 0 ||
+		number_in_it >= count || seen[number_in_it])
 		return false;
 	return seen[number_in_it] = true;
 }
@@ -581,28 +598,50 @@ static const struct command {
 	int args; /* at least */
 	int (*run)(char **arg);
 } commands[] = {
-	{ "open", 3, cmd_open },           { "openat", 4, cmd_openat },
-	{ "adopt", 2, cmd_adopt },         { "dup", 2, cmd_dup },
-	{ "reopen", 3, cmd_reopen },       { "close", 1, cmd_close },
-	{ "write", 2, cmd_write },         { "pwrite", 3, cmd_pwrite },
-	{ "read", 2, cmd_read },           { "pread", 3, cmd_pread },
-	{ "fstat", 2, cmd_fstat },         { "stat", 2, cmd_stat },
-	{ "unlink", 1, cmd_unlink },       { "rmdir", 1, cmd_rmdir },
-	{ "mkdir", 1, cmd_mkdir },         { "mkdirat", 2, cmd_mkdirat },
-	{ "rename", 2, cmd_rename },       { "link", 2, cmd_link },
-	{ "linkfd", 2, cmd_linkfd },       { "linkproc", 2, cmd_linkproc },
-	{ "name", 1, cmd_name },           { "readlinkfd", 1, cmd_readlinkfd },
-	{ "flags", 1, cmd_flags },         { "cloexec", 1, cmd_cloexec },
-	{ "seek", 3, cmd_seek },           { "mmap", 3, cmd_mmap },
-	{ "munmap", 1, cmd_munmap },       { "mread", 3, cmd_mread },
-	{ "mwrite", 3, cmd_mwrite },       { "chdir", 1, cmd_chdir },
-	{ "cwd", 0, cmd_cwd },             { "bind", 2, cmd_bind },
-	{ "connect", 2, cmd_connect },     { "truncate", 2, cmd_truncate },
-	{ "fsync", 1, cmd_fsync },         { "fchmod", 2, cmd_fchmod },
-	{ "fchown", 3, cmd_fchown },       { "setxattr", 3, cmd_setxattr },
-	{ "getxattr", 2, cmd_getxattr },   { "flock", 1, cmd_flock },
-	{ "umask", 1, cmd_umask },         { "env", 1, cmd_env },
-	{ "pid", 0, cmd_pid },             { "many", 2, cmd_many },
+	{ "open", 3, cmd_open },
+	{ "openat", 4, cmd_openat },
+	{ "adopt", 2, cmd_adopt },
+	{ "dup", 2, cmd_dup },
+	{ "reopen", 3, cmd_reopen },
+	{ "close", 1, cmd_close },
+	{ "write", 2, cmd_write },
+	{ "pwrite", 3, cmd_pwrite },
+	{ "read", 2, cmd_read },
+	{ "pread", 3, cmd_pread },
+	{ "fstat", 2, cmd_fstat },
+	{ "stat", 2, cmd_stat },
+	{ "unlink", 1, cmd_unlink },
+	{ "rmdir", 1, cmd_rmdir },
+	{ "mkdir", 1, cmd_mkdir },
+	{ "mkdirat", 2, cmd_mkdirat },
+	{ "rename", 2, cmd_rename },
+	{ "link", 2, cmd_link },
+	{ "linkfd", 2, cmd_linkfd },
+	{ "linkproc", 2, cmd_linkproc },
+	{ "name", 1, cmd_name },
+	{ "readlinkfd", 1, cmd_readlinkfd },
+	{ "flags", 1, cmd_flags },
+	{ "cloexec", 1, cmd_cloexec },
+	{ "seek", 3, cmd_seek },
+	{ "mmap", 3, cmd_mmap },
+	{ "munmap", 1, cmd_munmap },
+	{ "mread", 3, cmd_mread },
+	{ "mwrite", 3, cmd_mwrite },
+	{ "chdir", 1, cmd_chdir },
+	{ "cwd", 0, cmd_cwd },
+	{ "bind", 2, cmd_bind },
+	{ "connect", 2, cmd_connect },
+	{ "truncate", 2, cmd_truncate },
+	{ "fsync", 1, cmd_fsync },
+	{ "fchmod", 2, cmd_fchmod },
+	{ "fchown", 3, cmd_fchown },
+	{ "setxattr", 3, cmd_setxattr },
+	{ "getxattr", 2, cmd_getxattr },
+	{ "flock", 1, cmd_flock },
+	{ "umask", 1, cmd_umask },
+	{ "env", 1, cmd_env },
+	{ "pid", 0, cmd_pid },
+	{ "many", 2, cmd_many },
 	{ "checkmany", 2, cmd_checkmany },
 };
 

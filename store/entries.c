@@ -521,13 +521,12 @@ int entries_reap(struct store *store)
 {
 	struct vault_reaped reaped;
 	int error = vault_reap(store->vault, has_record, store, &reaped);
+	unsigned long long files = reaped.files, dirs = reaped.dirs, failed = reaped.failed;
 
-	if (reaped.files || reaped.dirs || reaped.failed)
+	if (files || dirs || failed)
 		log_info("recovery: removed %llu hidden entries of an ended session, %llu of them "
 			 "directories (%llu bytes freed); %llu could not be removed",
-			(unsigned long long)(reaped.files + reaped.dirs),
-			(unsigned long long)reaped.dirs, (unsigned long long)reaped.bytes,
-			(unsigned long long)reaped.failed);
+			files + dirs, dirs, (unsigned long long)reaped.bytes, failed);
 	if (error)
 		log_error("recovery: cannot read the vault: %s", strerror(-error));
 	return error;

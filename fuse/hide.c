@@ -504,12 +504,11 @@ int hide_tmpfile(struct session *session, const struct node_ref *parent, uint32_
 static bool has_other_name(struct session *session, uint32_t slot, int fd)
 {
 	const struct node_record *node = node_at(session->nodes, slot);
-	const struct entry_record *entry = store_entry(session->store, node->entry);
 	struct stat st;
 
 	if (session_stat_locked(session, slot, fd, &st) || S_ISDIR(st.st_mode))
 		return false;
-	return st.st_nlink > entry->nfrozen;
+	return st.st_nlink > store_frozen_links(session->store, node->entry);
 }
 
 void hide_settle(struct session *session, uint32_t slot)

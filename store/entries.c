@@ -12,8 +12,8 @@
  *
  * The mutex guards the maps and what changes in a record (state, refs, nfrozen,
  * moved_*); all else is constant between store_hide_*() and the last store_forget(), and
- * is read without it by whoever has a reference.  `state` is written atomically because
- * store_hidden_links() reads it without the mutex.
+ * is read without it by whoever has a reference.  `state` and `nfrozen` are written
+ * atomically because store_hidden_links() and store_frozen_links() read them without it.
  */
 #include <assert.h>
 #include <errno.h>
@@ -226,7 +226,7 @@ int store_hide_moved_dir(struct store *store, const struct store_object *object,
 	pthread_mutex_lock(&store->entries.mutex);
 	record->moved_to = checkpoint;
 	record->moved_n = n;
-	record->nfrozen = 1;
+	__atomic_store_n(&record->nfrozen, 1, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&store->entries.mutex);
 	complete(store, *entry, ENTRY_MOVED, object->path);
 	return 0;
@@ -278,6 +278,11 @@ int store_find_id(struct store *store, uint64_t id, struct entry_record *out, ui
 unsigned store_hidden_links(const struct store *store, uint32_t entry)
 {
 	return state_of(record_at(store, entry)) == ENTRY_HIDDEN;
+}
+
+unsigned store_frozen_links(const struct store *store, uint32_t entry)
+{
+	return __atomic_load_n(&record_at(store, entry)->nfrozen, __ATOMIC_RELAXED);
 }
 
 const struct entry_record *store_entry(const struct store *store, uint32_t entry)
@@ -356,10 +361,9 @@ int store_mark_frozen(struct store *store, uint64_t id, int delta)
 
 	pthread_mutex_lock(&store->entries.mutex);
 	record = find_id_locked(store, id, &index);
-	if (record && delta > 0)
-		record->nfrozen++;
-	else if (record && record->nfrozen > 0)
-		record->nfrozen--;
+	if (record && (delta > 0 || record->nfrozen > 0))
+		__atomic_store_n(
+			&record->nfrozen, record->nfrozen + (delta > 0 ? 1 : -1), __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&store->entries.mutex);
 	return record ? 0 : -ENOENT;
 }

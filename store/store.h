@@ -137,7 +137,13 @@ int store_forget(struct store *store, uint32_t entry);
  */
 unsigned store_hidden_links(const struct store *store, uint32_t entry);
 
-/* The record itself; valid while the caller holds a reference. */
+/* Checkpoints that have a frozen link of the entry now.  Locks as for store_hidden_links(). */
+unsigned store_frozen_links(const struct store *store, uint32_t entry);
+
+/*
+ * The record itself; valid while the caller holds a reference.  What a freeze changes in
+ * it (state, refs, nfrozen, moved_*) is to be had from the functions here instead.
+ */
 const struct entry_record *store_entry(const struct store *store, uint32_t entry);
 
 /* The original path of an entry: malloc'd, NULL when out of memory. */

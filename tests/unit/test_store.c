@@ -310,6 +310,7 @@ START_TEST(marks_of_checkpoints)
 	ck_assert_int_eq(store_find_id(store, file_id, &record, &index), 0);
 	ck_assert_uint_eq(index, file);
 	ck_assert_uint_eq(record.nfrozen, 1);
+	ck_assert_uint_eq(store_frozen_links(store, file), 1);
 	ck_assert_int_eq(store_mark_moved(store, file_id, 9, 3), -EINVAL);
 
 	ck_assert_int_eq(store_mark_back(store, id), -EINVAL);
@@ -702,7 +703,9 @@ static void *hide_and_forget(void *arg)
 			ck_assert_int_eq(unlinkat(source_fd, name, 0), 0);
 		}
 		ck_assert_uint_eq(store_hidden_links(store, entry), 1);
+		ck_assert_uint_le(store_frozen_links(store, entry), 1);
 		store_mutation_end(store);
+		ck_assert_uint_le(store_frozen_links(store, entry), 1);
 		ck_assert_int_eq(forget(entry), 0);
 	}
 	atomic_fetch_sub(&workers_left, 1);

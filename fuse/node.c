@@ -27,7 +27,8 @@ struct shard {
 struct node_local {
 	int32_t fd_plus1; /* so that untouched memory says "none" */
 	uint16_t pins;
-	uint16_t flags;   /* LOCAL_* */
+	uint8_t flags;    /* LOCAL_* */
+	bool ending;      /* a thread is in node_end(); guarded by the hash shard */
 };
 #define LOCAL_PINNED   0x1
 #define LOCAL_USED     0x2 /* since the hand of the clock last passed */
@@ -417,21 +418,29 @@ void node_retire(struct nodes *nodes, uint32_t slot)
  * Ends a node whose count is zero, unless a lookup came first and revived it.  The
  * entry is dropped while the node can still be found: a lookup of another name of the
  * inode then waits for the node lock, and sees the link count without the vault link.
+ *
+ * Only one thread does this at a time, or the slower one would find the next user of
+ * the slot.  So false, look again: the count went up and came back to zero meanwhile
+ * (which nobody else acts upon), or there is an entry now and the hook has not @begun.
  */
-static void node_end(struct nodes *nodes, uint32_t slot, struct shard *shard, uint32_t hash)
+static bool node_end(struct nodes *nodes, uint32_t slot, struct shard *shard, uint32_t hash,
+		     bool begun)
 {
 	struct node_record *node = node_at(nodes, slot);
 	struct node_local *local = &nodes->local[slot];
-	bool last;
+	bool last, settled;
 
 	node_lock(nodes, slot);
 	pthread_mutex_lock(&shard->lock);
-	last = node->nlookup == 0 && node->id;
+	last = node->nlookup == 0 && (begun || !node->entry);
 	pthread_mutex_unlock(&shard->lock);
 	if (last && node->entry)
 		nodes->hooks.last(nodes->hooks.ctx, node);
 	pthread_mutex_lock(&shard->lock);
 	last = last && node->nlookup == 0;
+	settled = last || node->nlookup > 0;
+	if (settled)
+		local->ending = false;
 	if (last) {
 		if (!(node->flags & NODE_F_RETIRED))
 			shard_remove_locked(nodes, shard, hash, slot);
@@ -445,6 +454,20 @@ static void node_end(struct nodes *nodes, uint32_t slot, struct shard *shard, ui
 		arena_release(nodes->arena, ARENA_NODES, slot);
 	}
 	node_unlock(nodes, slot);
+	return settled;
+}
+
+static bool node_end_with_hooks(struct nodes *nodes, uint32_t slot, struct shard *shard,
+				uint32_t hash)
+{
+	bool settled, hidden = __atomic_load_n(&node_at(nodes, slot)->entry, __ATOMIC_RELAXED) != 0;
+
+	if (hidden)
+		nodes->hooks.begin(nodes->hooks.ctx);
+	settled = node_end(nodes, slot, shard, hash, hidden);
+	if (hidden)
+		nodes->hooks.end(nodes->hooks.ctx);
+	return settled;
 }
 
 void node_forget(struct nodes *nodes, uint64_t id, uint64_t count)
@@ -452,7 +475,7 @@ void node_forget(struct nodes *nodes, uint64_t id, uint64_t count)
 	uint32_t slot = node_slot(nodes, id), hash;
 	struct node_record *node = node_at(nodes, slot);
 	struct shard *shard;
-	bool last, hidden;
+	bool ours;
 
 	if (!slot || id == NODE_ROOT_ID)
 		return;
@@ -466,16 +489,14 @@ void node_forget(struct nodes *nodes, uint64_t id, uint64_t count)
 		count = node->nlookup;
 	}
 	node->nlookup -= count;
-	last = node->nlookup == 0;
+	ours = node->nlookup == 0 && !nodes->local[slot].ending;
+	if (ours)
+		nodes->local[slot].ending = true;
 	pthread_mutex_unlock(&shard->lock);
-	if (!last)
+	if (!ours)
 		return;
-	hidden = __atomic_load_n(&node->entry, __ATOMIC_RELAXED) != 0;
-	if (hidden)
-		nodes->hooks.begin(nodes->hooks.ctx);
-	node_end(nodes, slot, shard, hash);
-	if (hidden)
-		nodes->hooks.end(nodes->hooks.ctx);
+	while (!node_end_with_hooks(nodes, slot, shard, hash))
+		;
 }
 
 unsigned nodes_open_fds(const struct nodes *nodes)

@@ -528,8 +528,8 @@ int entries_reap(struct store *store)
 	unsigned long long files = reaped.files, dirs = reaped.dirs, failed = reaped.failed;
 
 	if (files || dirs || failed)
-		log_info("recovery: removed %llu hidden entries of an ended session, %llu of them "
-			 "directories (%llu bytes freed); %llu could not be removed",
+		log_info("recovery: hidden entries of an ended session: %llu removed (%llu "
+			 "directories, %llu bytes), %llu left",
 			files + dirs, dirs, (unsigned long long)reaped.bytes, failed);
 	if (error)
 		log_error("recovery: cannot read the vault: %s", strerror(-error));

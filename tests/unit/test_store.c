@@ -464,7 +464,7 @@ START_TEST(entries_of_an_ended_session_are_reaped)
 	ck_assert_int_eq(store_open(source_fd, &options, arena, &store, NULL), 0);
 	ck_assert_int_eq(log_open(LOG_SINK_STDERR, "test", NULL), 0);
 	content = content_of(source_fd, "log");
-	ck_assert_ptr_nonnull(strstr(content, "removed 2 hidden entries of an ended session, 1 "));
+	ck_assert_ptr_nonnull(strstr(content, "an ended session: 2 removed (1 directories, "));
 	ck_assert_ptr_nonnull(strstr(content, "/vault/foreign is not an entry of the vault"));
 	ck_assert_int_eq(names_in(VAULT), 1);
 	ck_assert(exists(VAULT "/foreign"));

@@ -127,6 +127,7 @@ const char *output_duration(int64_t ns, char text[OUTPUT_TEXT_SIZE])
 
 const char *output_owner(uid_t uid, char text[OUTPUT_TEXT_SIZE])
 {
+	/* cppcheck-suppress getpwuidCalled */
 	const struct passwd *user = getpwuid(uid);
 
 	if (user)

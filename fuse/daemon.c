@@ -27,7 +27,7 @@
 
 /* How long a stop waits for requests under way; and for threads that were interrupted. */
 #define DRAIN_NS (5 * NSEC_PER_SEC)
-#define CUT_NS   (5 * NSEC_PER_SEC)
+#define CUT_NS (5 * NSEC_PER_SEC)
 /* How long a listing waits for what the kernel has queued. */
 #define SETTLE_NS (NSEC_PER_SEC / 10)
 
@@ -71,8 +71,8 @@ static void host_status(void *ctx, struct control_numbers *out, struct control_s
 	control_status_backing(status, options->source, !volatile_source,
 		volatile_source ? "a filesystem in memory: nothing survives a reboot" : NULL);
 	if (volatile_source)
-		control_status_warn(
-			status, "%s is in memory: checkpoints do not survive a reboot", options->source);
+		control_status_warn(status, "%s is in memory: checkpoints do not survive a reboot",
+			options->source);
 }
 
 static void host_flush(void *ctx)
@@ -82,8 +82,8 @@ static void host_flush(void *ctx)
 	loop_settle(daemon->loop, SETTLE_NS);
 }
 
-static int host_alias_set(void *ctx, pid_t pid, const char *link, const char *path,
-			  const char **mode, char **why)
+static int host_alias_set(
+	void *ctx, pid_t pid, const char *link, const char *path, const char **mode, char **why)
 {
 	struct daemon *daemon = ctx;
 
@@ -131,11 +131,11 @@ static int start_store(struct daemon *daemon, char **why)
 
 	if (r < 0)
 		return util_why(why, r, "cannot make the session state: %s", strerror(-r));
-	r = store_open(mount_source_fd(daemon->mount), &store_options, daemon->arena,
-		&daemon->store, why);
+	r = store_open(
+		mount_source_fd(daemon->mount), &store_options, daemon->arena, &daemon->store, why);
 	if (r < 0 && why && !*why)
-		return util_why(why, r, "cannot open the store of %s: %s", options->source,
-			strerror(-r));
+		return util_why(
+			why, r, "cannot open the store of %s: %s", options->source, strerror(-r));
 	return r;
 }
 
@@ -224,8 +224,8 @@ static int start_control(struct daemon *daemon, char **why)
 	autofree char *path = varlink_socket_path(mount_device(daemon->mount), geteuid() == 0);
 
 	if (!path)
-		return util_why(why, -ENOENT,
-			"no place for the control socket: is XDG_RUNTIME_DIR set?");
+		return util_why(
+			why, -ENOENT, "no place for the control socket: is XDG_RUNTIME_DIR set?");
 	fill_host(daemon);
 	return control_start(&daemon->host, path, &daemon->control, why);
 }

@@ -19,9 +19,9 @@
 #include "store/util.h"
 
 #define WAKE_SIGNAL SIGUSR1
-#define NUDGE_MS    10
+#define NUDGE_MS 10
 
-#define SETTLE_LOOKS    2
+#define SETTLE_LOOKS 2
 #define SETTLE_PAUSE_NS 500000
 
 /*
@@ -46,7 +46,7 @@ struct loop {
 	struct loop_config config;
 	int event_fd; /* one count for each thread that has ended */
 	atomic_int phase;
-	atomic_int error; /* the first one */
+	atomic_int error;      /* the first one */
 	pthread_mutex_t mutex; /* guards @initialized */
 	pthread_cond_t changed;
 	unsigned initialized; /* workers past thread_init, with or without success */

@@ -20,19 +20,19 @@
 #include "store/util.h"
 
 #define FILESYSTEM_TYPE "fuse.relinkfs"
-#define FUSE_DEVICE     "/dev/fuse"
-#define FUSE_CONF       "/etc/fuse.conf"
-#define FUSERMOUNT      "fusermount3"
+#define FUSE_DEVICE "/dev/fuse"
+#define FUSE_CONF "/etc/fuse.conf"
+#define FUSERMOUNT "fusermount3"
 
 struct mount {
 	const struct options *options;
-	bool root;        /* we mount by ourselves */
-	int held_fd;      /* O_PATH of SOURCE by its path: its mount stays busy */
+	bool root;   /* we mount by ourselves */
+	int held_fd; /* O_PATH of SOURCE by its path: its mount stays busy */
 	int source_fd;
-	int point_fd;     /* O_PATH of the mount point; -1 once attached */
-	int detached_fd;  /* the mount while it has no path; -1 before and after */
+	int point_fd;    /* O_PATH of the mount point; -1 once attached */
+	int detached_fd; /* the mount while it has no path; -1 before and after */
 	char *source_type;
-	dev_t dev;        /* valid once @connected */
+	dev_t dev; /* valid once @connected */
 	bool connected;
 };
 
@@ -269,12 +269,12 @@ static int open_view(const char *path)
 {
 	struct mount_attr private = { .propagation = MS_PRIVATE };
 	autofd int tree = open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	int fd;
+	autofd int fd = -1;
 
 	if (tree < 0 || mount_setattr(tree, "", AT_EMPTY_PATH, &private, sizeof(private)) < 0)
 		return -errno;
 	fd = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? -errno : fd;
+	return fd < 0 ? -errno : steal_fd(&fd);
 }
 
 /* Whether @inner is @outer or lies in it, by going up from it. */
@@ -414,8 +414,8 @@ static int check_user(const struct options *options, char **why)
 			" has the line user_allow_other");
 	for (size_t i = 0; i < LABELS; i++)
 		if (options->label[i])
-			return util_why(why, -EPERM, "-o %s: only root may",
-				options_label_names[i]);
+			return util_why(
+				why, -EPERM, "-o %s: only root may", options_label_names[i]);
 	return 0;
 }
 
@@ -647,8 +647,8 @@ static int connect_as_user(struct mount *mount, struct fuse_session *se, char **
 	int r;
 
 	if (fuse_session_mount(se, path) < 0)
-		return util_why(why, -EPERM,
-			FUSERMOUNT " did not mount %s; what it says is above", path);
+		return util_why(
+			why, -EPERM, FUSERMOUNT " did not mount %s; what it says is above", path);
 	fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	r = fd < 0 ? -errno : stat_mount(fd, &stx);
 	if (r < 0)

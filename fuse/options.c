@@ -16,8 +16,8 @@
 
 #define OWNED_NAME_TIMEOUT 86400.0
 #define OWNED_ATTR_TIMEOUT 1.0
-#define TIMEOUT_MAX        1e9
-#define INSTANCE_MAX       64
+#define TIMEOUT_MAX 1e9
+#define INSTANCE_MAX 64
 
 struct parser {
 	struct options *out;
@@ -68,12 +68,30 @@ static const struct {
 
 /* Words that mount(8) or fstab(5) mean for others, or that FUSE has no use for. */
 static const char *const passed_over[] = {
-	"defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail",
-	"_netdev", "relatime", "norelatime", "lazytime", "nolazytime", "iversion",
-	"noiversion", "mand", "nomand", "silent", "loud", "default_permissions",
+	"defaults",
+	"auto",
+	"noauto",
+	"user",
+	"nouser",
+	"users",
+	"owner",
+	"group",
+	"nofail",
+	"_netdev",
+	"relatime",
+	"norelatime",
+	"lazytime",
+	"nolazytime",
+	"iversion",
+	"noiversion",
+	"mand",
+	"nomand",
+	"silent",
+	"loud",
+	"default_permissions",
 };
-static const char *const passed_over_prefixes[] = { "x-", "X-", "comment=", "user=", "helper=",
-	"uhelper=" };
+static const char *const passed_over_prefixes[] = { "x-", "X-",
+	"comment=", "user=", "helper=", "uhelper=" };
 
 const char *options_cache_name(enum options_cache cache)
 {
@@ -418,8 +436,8 @@ static int read_flag(struct parser *parser, int flag)
 			out->foreground = true;
 		return 0;
 	case ':':
-		return util_why(parser->why, -EINVAL, "-%c: needs a value (see relinkfs --help)",
-			optopt);
+		return util_why(
+			parser->why, -EINVAL, "-%c: needs a value (see relinkfs --help)", optopt);
 	case '?':
 		return -EINVAL;
 	default: /* -n, -s, -v, -N, -t of mount(8) */
@@ -430,10 +448,9 @@ static int read_flag(struct parser *parser, int flag)
 static int unknown_flag(struct parser *parser, const char *argument)
 {
 	if (optopt)
-		return util_why(parser->why, -EINVAL,
-			"-%c: unknown option (see relinkfs --help)", optopt);
-	return util_why(
-		parser->why, -EINVAL, "%s: unknown option (see relinkfs --help)", argument);
+		return util_why(
+			parser->why, -EINVAL, "-%c: unknown option (see relinkfs --help)", optopt);
+	return util_why(parser->why, -EINVAL, "%s: unknown option (see relinkfs --help)", argument);
 }
 
 static const struct option long_options[] = {

@@ -82,6 +82,13 @@ static void host_flush(void *ctx)
 	loop_settle(daemon->loop, SETTLE_NS);
 }
 
+static int host_stat_owner(void *ctx, uint64_t owner, struct stat *out)
+{
+	struct daemon *daemon = ctx;
+
+	return session_stat_node(daemon->session, owner, out);
+}
+
 static int host_alias_set(
 	void *ctx, pid_t pid, const char *link, const char *path, const char **mode, char **why)
 {
@@ -111,6 +118,7 @@ static void fill_host(struct daemon *daemon)
 		.mount_dev = mount_device(daemon->mount),
 		.status = host_status,
 		.flush = host_flush,
+		.stat_owner = host_stat_owner,
 		.alias_set = host_alias_set,
 		.alias_clear = host_alias_clear,
 	};

@@ -279,6 +279,24 @@ int node_fd_get(struct nodes *nodes, uint32_t slot)
 	return fd < 0 ? fd : local_adopt(nodes, slot, fd);
 }
 
+int node_fd_copy(struct nodes *nodes, uint64_t id)
+{
+	uint32_t slot = node_slot(nodes, id);
+	int fd = -ENOENT;
+
+	if (!slot)
+		return fd;
+	node_lock(nodes, slot);
+	/* Ids are never given again: if it is still this one, the fd is its own. */
+	if (node_slot(nodes, id) == slot && nodes->local[slot].fd_plus1) {
+		fd = fcntl(nodes->local[slot].fd_plus1 - 1, F_DUPFD_CLOEXEC, 0);
+		if (fd < 0)
+			fd = -errno;
+	}
+	node_unlock(nodes, slot);
+	return fd;
+}
+
 void node_fd_put(struct nodes *nodes, uint32_t slot)
 {
 	struct node_local *local = &nodes->local[slot];

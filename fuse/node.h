@@ -107,6 +107,12 @@ void node_retire(struct nodes *nodes, uint32_t slot);
 int node_fd_get(struct nodes *nodes, uint32_t slot);
 void node_fd_put(struct nodes *nodes, uint32_t slot);
 
+/*
+ * A copy, the caller's, of the fd that is kept for node @id.  For who serves no request
+ * on it: the node may end at any time.  -ENOENT: it has ended, or has no fd.
+ */
+int node_fd_copy(struct nodes *nodes, uint64_t id);
+
 /* From now on the node's fd is never closed while the node lives.  With the node lock, and a got fd. */
 void node_fd_pin(struct nodes *nodes, uint32_t slot);
 

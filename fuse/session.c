@@ -215,6 +215,15 @@ void session_status(const struct session *session, struct session_status *out)
 	out->open_fds = nodes_open_fds(session->nodes) + out->open_handles;
 }
 
+int session_stat_node(struct session *session, uint64_t id, struct stat *out)
+{
+	autofd int fd = node_fd_copy(session->nodes, id);
+
+	if (fd < 0)
+		return fd;
+	return fstat(fd, out) < 0 ? -errno : 0;
+}
+
 int session_alias(struct session *session, pid_t tid, const char *link, const char *path,
 		  const char **mode, char **why)
 {

@@ -73,6 +73,13 @@ struct session_status {
 void session_status(const struct session *session, struct session_status *out);
 
 /*
+ * Attributes of the backing inode of node @id, which is open or hidden; for a thread that
+ * serves no request.  -ENOENT: the node has ended.
+ */
+struct stat;
+int session_stat_node(struct session *session, uint64_t id, struct stat *out);
+
+/*
  * Restart names (control method Alias): requests of the thread @tid are answered as if
  * the frozen link @link stood at @path, see fuse/alias.h.  *mode is "lookup",
  * "exchange" or "replace-type".  0; -ENOENT: no such link or no such parent directory

@@ -265,6 +265,38 @@ START_TEST(a_pinned_fd_keeps_the_inode_after_its_last_name)
 }
 END_TEST
 
+START_TEST(a_copied_fd_is_of_the_node_that_was_asked_for)
+{
+	struct stat node, copy;
+	uint32_t slot;
+	uint64_t id;
+	int fd;
+
+	make_file("f");
+	ck_assert_int_eq(fstatat(dirfd_, "f", &node, 0), 0);
+	slot = look("f");
+	id = node_at(nodes, slot)->id;
+	fd = node_fd_get(nodes, slot);
+	ck_assert_int_ge(fd, 0);
+	node_lock(nodes, slot);
+	node_fd_pin(nodes, slot);
+	node_unlock(nodes, slot);
+	node_fd_put(nodes, slot);
+	fd = node_fd_copy(nodes, id);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(fstat(fd, &copy), 0);
+	ck_assert_uint_eq(copy.st_ino, node.st_ino);
+	node_forget(nodes, id, 1);
+	/* The copy lives on, the node does not, nor does the next one in its slot answer. */
+	ck_assert_int_eq(fstat(fd, &copy), 0);
+	close(fd);
+	ck_assert_int_eq(node_fd_copy(nodes, id), -ENOENT);
+	slot = look("f");
+	ck_assert_int_eq(node_fd_copy(nodes, id), -ENOENT);
+	node_forget(nodes, node_at(nodes, slot)->id, 1);
+}
+END_TEST
+
 START_TEST(the_end_of_a_node_drops_its_entry)
 {
 	uint32_t slot;
@@ -393,6 +425,7 @@ int main(void)
 	tcase_add_test(tcase, fds_of_idle_nodes_are_bounded_and_come_back);
 	tcase_add_test(tcase, a_got_fd_stays_open_while_others_come_and_go);
 	tcase_add_test(tcase, a_pinned_fd_keeps_the_inode_after_its_last_name);
+	tcase_add_test(tcase, a_copied_fd_is_of_the_node_that_was_asked_for);
 	tcase_add_test(tcase, the_end_of_a_node_drops_its_entry);
 	tcase_add_test(tcase, the_hash_is_rebuilt_from_the_session_state);
 	tcase_add_test(tcase, counts_and_fds_come_out_under_threads);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * varlink-call SOCKET: sends what comes on stdin, as it is (NUL bytes too), and writes
- * what comes back, with a newline for each NUL, until the other end closes or has been
- * silent for a second after the end of the input.
+ * varlink-call SOCKET: sends what comes on stdin, as it is (NUL bytes too), then says that
+ * nothing more comes, and writes what comes back, with a newline for each NUL, until the
+ * other end closes.  Status 1 when it does not within 15 seconds.
  */
 #include <poll.h>
 #include <stdio.h>
@@ -22,14 +22,14 @@ static int connect_to(const char *path)
 	return connect(fd, (struct sockaddr *)&address, sizeof(address)) ? -1 : fd;
 }
 
-/* 1: something came; 0: end or silence. */
+/* 1: something came; 0: the end; -1: silence. */
 static int pass_on(int fd, int timeout)
 {
 	char text[65536];
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 
 	if (poll(&poll_fd, 1, timeout) <= 0)
-		return 0;
+		return -1;
 	ssize_t len = recv(fd, text, sizeof(text), 0);
 	for (ssize_t i = 0; i < len; i++)
 		putchar(text[i] ? text[i] : '\n');
@@ -50,11 +50,14 @@ int main(int argc, char **argv)
 	while ((len = read(STDIN_FILENO, text, sizeof(text))) > 0) {
 		if (send(fd, text, (size_t)len, MSG_NOSIGNAL) != len)
 			break;
-		while (pass_on(fd, 0))
+		while (pass_on(fd, 0) > 0)
 			;
 	}
-	while (pass_on(fd, 1000))
-		;
+	shutdown(fd, SHUT_WR);
+	int more;
+	do
+		more = pass_on(fd, 15000);
+	while (more > 0);
 	close(fd);
-	return 0;
+	return more < 0 ? 1 : 0;
 }

@@ -61,6 +61,12 @@ for passthrough in auto off; do
 	# A program runs from it, and a library loads.
 	cp "$(command -v ls)" "$dir/program"
 	capture 0 "$dir/program" "$dir"
+
+	# With the suid bit it runs as its owner.
+	cp "$(command -v id)" "$dir/id"
+	chown 1234:2345 "$dir/id"
+	chmod 6755 "$dir/id"
+	assert_eq "1234 2345" "$(setpriv --reuid=99 --regid=99 --clear-groups sh -c "'$dir/id' -u; '$dir/id' -g" | xargs)"
 	rm -r "$dir"
 	stop_relinkfs
 done

@@ -6,6 +6,8 @@
 
 mount_relinkfs
 mkdir "$MNT/d"
+fds() { ls "/proc/$DAEMON/fd" | wc -l; }
+before=$(fds)
 workers=()
 for i in 1 2 3 4; do
 	churn "$MNT/d" "$i" 1500 &
@@ -24,3 +26,4 @@ done
 rm -rf "$MNT/d"
 assert_hidden 0
 assert_vault 0
+wait_until '(( $(fds) <= before + 8 ))'

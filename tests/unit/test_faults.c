@@ -271,13 +271,15 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("faults");
-	TCase *tcase = tcase_create("faults");
+	Suite *suite;
+	TCase *tcase;
 
 	if (!private_mounts()) {
 		perror("skipped: no private mounts (root is needed)");
 		return 77;
 	}
+	suite = suite_create("faults");
+	tcase = tcase_create("faults");
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, opening_on_a_full_filesystem);
 	tcase_add_test(tcase, hiding_on_a_full_filesystem);

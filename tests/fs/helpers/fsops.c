@@ -108,7 +108,7 @@ static int compare_names(const void *one, const void *other)
 /* The names and types of a folder, sorted, since their order means nothing. */
 static void say_listing(const char *path)
 {
-	char *names[4096];
+	char *names[4096] = { NULL };
 	size_t count = 0;
 	DIR *dir = opendir(path);
 	struct dirent *entry;

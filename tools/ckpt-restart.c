@@ -8,24 +8,18 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "store/log.h"
 #include "store/restart.h"
 #include "store/util.h"
 #include "store/varlink.h"
 #include "tools/checkpoint.h"
+#include "tools/client.h"
 #include "tools/handover.h"
 #include "tools/listen_fds.h"
+#include "tools/output.h"
 #include "tools/restart_report.h"
 
-enum status {
-	STATUS_OK = 0,
-	STATUS_FAILED = 1,
-	STATUS_USAGE = 2,
-	STATUS_NO_DAEMON = 5,
-	STATUS_DENIED = 6,
-	STATUS_CANNOT_RUN = 126,
-	STATUS_NO_COMMAND = 127,
-};
+/* Beside those of all programs; as the shell has it. */
+enum { STATUS_CANNOT_RUN = 126, STATUS_NO_COMMAND = 127 };
 
 static const char help_text[] =
 	"Usage: ckpt-restart [OPTION...] CHECKPOINT [-- COMMAND [ARGUMENT...]]\n"
@@ -81,6 +75,27 @@ struct run {
 	int terminal;    /* standard error, also when its number was given away */
 };
 
+static int out_of_memory(void)
+{
+	tool_error("out of memory");
+	return TOOL_FAILED;
+}
+
+/* Unless --quiet. */
+static void printf_format(2, 3) say(const struct run *run, const char *format, ...)
+{
+	autofree char *text = NULL;
+	va_list args;
+
+	if (run->options.quiet)
+		return;
+	va_start(args, format);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
+	va_end(args);
+	tool_error("%s", text ? text : "out of memory");
+}
+
 /* ---- options ---- */
 
 enum { OPT_FDS = 256, OPT_MAP, OPT_NO_NAMES, OPT_FORCE, OPT_DROP };
@@ -101,13 +116,6 @@ static const struct option long_options[] = {
 	{ 0 }
 };
 
-static int usage_error(const char *message, const char *argument)
-{
-	log_error("%s%s%s (see ckpt-restart --help)", message, argument ? ": " : "",
-		argument ? argument : "");
-	return STATUS_USAGE;
-}
-
 static bool parse_pid(const char *text, pid_t *out)
 {
 	char *end;
@@ -126,10 +134,10 @@ static int add_map(struct options *options, char *text)
 	char **larger = reallocarray(options->maps, options->nmaps + 1, sizeof(char *));
 
 	if (!larger)
-		return usage_error("out of memory", NULL);
+		return out_of_memory();
 	options->maps = larger;
 	options->maps[options->nmaps++] = text;
-	return strchr(text, '=') ? -1 : usage_error("--map needs OLD=NEW", text);
+	return strchr(text, '=') ? -1 : tool_usage("--map: '%s' is not OLD=NEW", text);
 }
 
 /* -1: go on; else the exit status. */
@@ -145,7 +153,7 @@ static int parse_option(struct options *options, int option)
 	case OPT_FDS:
 		options->restart.by_number = true;
 		if (optarg && !parse_pid(optarg, &options->restart.pid))
-			return usage_error("--fds takes a process id", optarg);
+			return tool_usage("--fds: '%s' is no process id", optarg);
 		return -1;
 	case OPT_MAP:
 		return add_map(options, optarg);
@@ -169,23 +177,23 @@ static int parse_option(struct options *options, int option)
 		return -1;
 	case 'h':
 		fputs(help_text, stdout);
-		return STATUS_OK;
+		return TOOL_OK;
 	case 'V':
 		puts("ckpt-restart " RELINKFS_VERSION);
-		return STATUS_OK;
+		return TOOL_OK;
 	default:
-		return STATUS_USAGE;
+		return TOOL_USAGE;
 	}
 }
 
 static int check_options(const struct options *options)
 {
 	if (!options->checkpoint)
-		return usage_error("no checkpoint given", NULL);
+		return tool_usage("no checkpoint given");
 	if (options->drop && (options->command || options->keep || options->list))
-		return usage_error("--drop goes with neither a command nor --keep nor --list", NULL);
+		return tool_usage("--drop goes with neither a command nor --keep nor --list");
 	if (options->list && options->command)
-		return usage_error("--list runs no command", options->command[0]);
+		return tool_usage("--list runs no command");
 	return -1;
 }
 
@@ -203,8 +211,6 @@ static int parse_options(struct options *options, int argc, char **argv)
 		options->checkpoint = argv[optind++];
 	if (optind < argc)
 		options->command = &argv[optind];
-	if (options->quiet)
-		log_set_level(LOG_LEVEL_WARN);
 	return check_options(options);
 }
 
@@ -241,7 +247,7 @@ static int prepare_maps(struct run *run)
 
 	run->maps = calloc(run->options.nmaps + 1, sizeof(*run->maps));
 	if (!run->maps)
-		return usage_error("out of memory", NULL);
+		return out_of_memory();
 	for (size_t i = 0; i < run->options.nmaps; i++) {
 		char *from = run->options.maps[i];
 		char *to = strchr(from, '=');
@@ -250,13 +256,13 @@ static int prepare_maps(struct run *run)
 		run->maps[i].from = relative_to(from, recorded);
 		run->maps[i].to = relative_to(to, run->checkpoint.root);
 		if (!run->maps[i].from) {
-			log_error("--map: %s is not below %s, where the mount was", from,
+			tool_error("--map: %s is not below %s, where the mount was", from,
 				recorded ? recorded : "(not recorded)");
-			return STATUS_USAGE;
+			return TOOL_USAGE;
 		}
 		if (!run->maps[i].to) {
-			log_error("--map: %s is not below %s", to, run->checkpoint.root);
-			return STATUS_USAGE;
+			tool_error("--map: %s is not below %s", to, run->checkpoint.root);
+			return TOOL_USAGE;
 		}
 	}
 	run->options.restart.maps = run->maps;
@@ -266,19 +272,10 @@ static int prepare_maps(struct run *run)
 
 /* ---- steps: -1: go on; else the exit status ---- */
 
+/* A mount without its daemon gives ENOTCONN; the source of a mount EBUSY. */
 static int status_of(int error)
 {
-	switch (-error) {
-	case EPERM:
-	case EACCES:
-		return STATUS_DENIED;
-	case ENOTCONN:
-	case ECONNREFUSED:
-	case EBUSY:
-		return STATUS_NO_DAEMON;
-	default:
-		return STATUS_FAILED;
-	}
+	return error == -ENOTCONN || error == -EBUSY ? TOOL_NO_MOUNT : (int)tool_exit_of(error);
 }
 
 static void report_problems(struct run *run)
@@ -295,14 +292,14 @@ static int find(struct run *run)
 	if (r == 0)
 		r = checkpoint_connect(&run->checkpoint, &run->daemon, &why);
 	if (r < 0) {
-		log_error("%s", why ? why : strerror(-r));
+		tool_error("%s", why ? why : strerror(-r));
 		return status_of(r);
 	}
 	/* It answers; the connection that is used comes when the plan's numbers are taken. */
 	if (run->daemon)
 		varlink_disconnect(run->daemon);
 	else
-		log_info("%s is not a relinkfs mount: its files are handled directly",
+		say(run, "%s is not a relinkfs mount: its files are handled directly",
 			run->checkpoint.root);
 	return -1;
 }
@@ -314,7 +311,7 @@ static int find_program(struct run *run)
 
 	if (r == 0)
 		return -1;
-	log_error("%s: %s; nothing has changed", name, strerror(-r));
+	tool_error("%s: %s; nothing has changed", name, strerror(-r));
 	return r == -ENOENT ? STATUS_NO_COMMAND : STATUS_CANNOT_RUN;
 }
 
@@ -324,13 +321,13 @@ static int open_all(struct run *run)
 	int r = restart_new(run->checkpoint.manifest, &run->options.restart, &run->restart, &why);
 
 	if (r < 0) {
-		log_error("%s", why ? why : strerror(-r));
-		return r == -EINVAL ? STATUS_USAGE : STATUS_FAILED;
+		tool_error("%s", why ? why : strerror(-r));
+		return r == -EINVAL ? TOOL_USAGE : TOOL_FAILED;
 	}
 	r = restart_open(run->restart, steal_fd(&run->checkpoint.root_fd));
 	if (r < 0 && !run->options.list) {
 		report_problems(run);
-		log_error("nothing was restarted, and nothing has changed");
+		tool_error("nothing was restarted, and nothing has changed");
 	}
 	return r < 0 ? status_of(r) : -1;
 }
@@ -373,28 +370,23 @@ static void unalias(void *ctx)
 
 static int connect_again(struct run *run)
 {
-	autofree char *why = NULL;
-	int r = varlink_connect(run->checkpoint.root, &run->daemon, &why);
+	int status = tool_connect(run->checkpoint.root, &run->daemon);
 
-	if (r < 0) {
+	if (status)
 		run->daemon = NULL;
-		log_error("%s", why ? why : strerror(-r));
-	}
-	return r;
+	return status;
 }
 
 /* To be told no while nothing has happened.  Unalias asks for the same rights as Drop. */
 static int check_rights(struct run *run)
 {
-	autofree char *why = NULL;
 	json_t *reply = NULL;
-	int r = varlink_call(run->daemon, "Unalias", NULL, &reply, &why);
+	int status = run->options.keep ? 0 : tool_call(run->daemon, "Unalias", NULL, &reply);
 
 	json_decref(reply);
-	if (r == 0 || run->options.keep)
-		return -1;
-	log_error("%s; nothing has changed", why ? why : strerror(-r));
-	return status_of(r);
+	if (status)
+		tool_error("nothing has changed");
+	return status;
 }
 
 static int give_names(struct run *run)
@@ -402,50 +394,34 @@ static int give_names(struct run *run)
 	const struct restart_namer namer = { run, alias, unalias };
 	int r;
 
-	if (run->daemon && connect_again(run) < 0)
-		return STATUS_NO_DAEMON;
 	if (run->daemon) {
-		r = check_rights(run);
-		if (r >= 0)
+		r = connect_again(run);
+		r = r ? r : check_rights(run);
+		if (r)
 			return r;
 	}
 	r = run->options.names ? restart_name(run->restart, run->daemon ? &namer : NULL) : 0;
 	report_problems(run);
 	if (r == 0)
 		return -1;
-	log_error("%s; nothing has changed", strerror(-r));
-	return STATUS_FAILED;
-}
-
-static void report_drop_failures(const json_t *reply)
-{
-	json_t *failure;
-	size_t i;
-
-	json_array_foreach(json_object_get(reply, "failures"), i, failure)
-	{
-		autofree char *link = manifest_json_get_name(failure, "link", NULL);
-		const char *message = json_string_value(json_object_get(failure, "message"));
-
-		log_warn("%s was left: %s", link ? link : "a link",
-			message ? message : "unknown reason");
-	}
+	tool_error("%s; nothing has changed", strerror(-r));
+	return TOOL_FAILED;
 }
 
 static int drop_by_daemon(struct run *run)
 {
 	json_t *parameters = json_object(), *reply = NULL;
-	autofree char *why = NULL;
-	int r = -ENOMEM;
+	int status = TOOL_FAILED;
 
 	if (manifest_json_set_name(parameters, "manifest", run->checkpoint.manifest_path) == 0)
-		r = varlink_call(run->daemon, "Drop", json_incref(parameters), &reply, &why);
+		status = tool_call(run->daemon, "Drop", json_incref(parameters), &reply);
 	json_decref(parameters);
-	report_drop_failures(reply);
+	if (status == 0 && json_array_size(json_object_get(reply, "failures")) > 0) {
+		tool_print_failures(json_object_get(reply, "failures"));
+		status = TOOL_FAILED;
+	}
 	json_decref(reply);
-	if (r < 0)
-		log_error("the links could not be dropped: %s", why ? why : strerror(-r));
-	return r;
+	return status;
 }
 
 /* A manifest that lies elsewhere may have been edited: then only what it names is dropped. */
@@ -457,7 +433,7 @@ static int drop(struct run *run)
 		return drop_by_daemon(run);
 	r = restart_drop(run->restart, run->checkpoint.manifest_path);
 	report_problems(run);
-	return r;
+	return r < 0 ? status_of(r) : 0;
 }
 
 /* ---- the end ---- */
@@ -470,7 +446,7 @@ static void drop_in_between(void *ctx)
 	if (!run->daemon || connect_again(run) == 0)
 		if (drop(run) == 0)
 			return;
-	log_warn("the command runs, and links of checkpoint %s are left: see relinkctl drop",
+	tool_error("warning: the command runs, and links of checkpoint %s are left: see relinkctl drop",
 		run->checkpoint.manifest->id);
 }
 
@@ -494,7 +470,7 @@ static void say_restored(const struct run *run)
 		return;
 	}
 	restart_items(run->restart, &count);
-	log_info("checkpoint %s: %zu %s reopened as %zu %s", run->checkpoint.manifest->id,
+	say(run, "checkpoint %s: %zu %s reopened as %zu %s", run->checkpoint.manifest->id,
 		run->checkpoint.manifest->nentries,
 		run->checkpoint.manifest->nentries == 1 ? "entry" : "entries", count,
 		count == 1 ? "descriptor" : "descriptors");
@@ -503,7 +479,7 @@ static void say_restored(const struct run *run)
 /* Standard error may be one of the descriptors that were given away. */
 static int say_not_run(const struct run *run, int error, int dropped)
 {
-	dprintf(run->terminal, "ckpt-restart: error: %s: %s; %s\n", run->options.command[0], strerror(-error),
+	dprintf(run->terminal, "ckpt-restart: %s: %s; %s\n", run->options.command[0], strerror(-error),
 		dropped ? "the links were dropped before: THE DATA IS LOST"
 			: "nothing was dropped");
 	return error == -ENOENT ? STATUS_NO_COMMAND : STATUS_CANNOT_RUN;
@@ -523,7 +499,7 @@ static int run_command(struct run *run)
 	int r = listen_fds_set(items, count), dropped;
 
 	if (r == -E2BIG)
-		log_warn("too many descriptors to name them all in the environment;"
+		tool_error("warning: too many descriptors to name them all in the environment;"
 			 " --list --json shows which is which");
 	else if (r < 0)
 		return status_of(r);
@@ -550,23 +526,22 @@ static int show(struct run *run, int status)
 	fflush(stdout);
 	report_problems(run);
 	if (run->options.list)
-		return status < 0 ? STATUS_OK : status;
-	return usage_error("no command given, so nothing was restarted and nothing dropped:"
-			   " add '-- COMMAND', or --drop to give up the data", NULL);
+		return status < 0 ? TOOL_OK : status;
+	return tool_usage("no command given, so nothing was restarted and nothing dropped:"
+			  " add '-- COMMAND', or --drop to give up the data");
 }
 
 static int drop_only(struct run *run)
 {
-	int r;
+	int status = run->daemon ? connect_again(run) : 0;
 
-	if (run->daemon && connect_again(run) < 0)
-		return STATUS_NO_DAEMON;
 	report_problems(run);
-	r = drop(run);
-	if (r < 0)
-		return status_of(r);
-	log_info("checkpoint %s was dropped", run->checkpoint.manifest->id);
-	return STATUS_OK;
+	if (status == 0)
+		status = drop(run);
+	if (status)
+		return status;
+	say(run, "checkpoint %s was dropped", run->checkpoint.manifest->id);
+	return TOOL_OK;
 }
 
 static int restart_main(struct run *run)
@@ -595,7 +570,6 @@ int main(int argc, char **argv)
 	struct run run = { .checkpoint.root_fd = -1 };
 	int status;
 
-	log_open(LOG_SINK_STDERR, "ckpt-restart", NULL);
 	status = parse_options(&run.options, argc, argv);
 	if (status < 0)
 		status = restart_main(&run);

@@ -3,98 +3,67 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <string.h>
-#include <sys/stat.h>
 
-#include "store/log.h"
 #include "store/util.h"
+#include "tools/client.h"
+#include "tools/output.h"
 
 /* ---- text ---- */
 
-static void print_size(FILE *out, uint64_t bytes)
-{
-	static const char units[] = "BKMGTPE";
-	unsigned unit = 0;
-	double value = (double)bytes;
-
-	while (value >= 1024 && unit < sizeof(units) - 2) {
-		value /= 1024;
-		unit++;
-	}
-	fprintf(out, unit ? "%8.1f%c" : "%8.0f%c", value, units[unit]);
-}
-
 /* "rw", "w,append": the access and what else matters to whoever writes. */
-static void describe_flags(const struct opener *opener, char text[32])
+static const char *describe_opener(const struct opener *opener, char text[OUTPUT_TEXT_SIZE])
 {
 	static const char *const access[] = { "r", "w", "rw", "-" };
 
-	if (!opener || opener->kind != OPENER_FD) {
-		strcpy(text, opener && opener->kind == OPENER_CWD ? "cwd" : "-");
-		return;
-	}
-	snprintf(text, 32, "%s%s%s%s", opener->flags & O_PATH ? "path"
-		: access[opener->flags & O_ACCMODE],
+	if (!opener)
+		return "-";
+	if (opener->kind != OPENER_FD)
+		return opener_kind_name(opener->kind);
+	snprintf(text, OUTPUT_TEXT_SIZE, "%s%s%s%s",
+		opener->flags & O_PATH ? "path" : access[opener->flags & O_ACCMODE],
 		opener->flags & O_APPEND ? ",append" : "",
 		opener->flags & O_DIRECT ? ",direct" : "",
 		opener->flags & O_NONBLOCK ? ",nonblock" : "");
+	return text;
 }
 
-static void print_name(FILE *out, const char *name)
-{
-	for (; *name; name++) {
-		unsigned char c = (unsigned char)*name;
-
-		if (c < 0x20 || c == 0x7f)
-			fprintf(out, "\\x%02x", c);
-		else
-			fputc(c, out);
-	}
-}
-
-static const char *short_type(uint32_t mode)
-{
-	if (S_ISBLK(mode))
-		return "block";
-	if (S_ISCHR(mode))
-		return "char";
-	return manifest_type_name(mode);
-}
-
-static void print_item(FILE *out, const struct restart_item *item)
+static void add_item(struct table *table, const struct restart_item *item)
 {
 	const struct opener *opener = item->opener;
-	char flags[32];
+	char number[OUTPUT_TEXT_SIZE], size[OUTPUT_TEXT_SIZE], flags[OUTPUT_TEXT_SIZE];
+	char offset[OUTPUT_TEXT_SIZE] = "-";
+	const char *cells[] = { number, manifest_type_name(item->entry->mode),
+		output_size(item->entry->size, size), describe_opener(opener, flags), offset,
+		item->path };
 
-	describe_flags(opener, flags);
-	if (item->number < 0)
-		fprintf(out, "%5s", "cwd");
-	else
-		fprintf(out, "%5d", item->number);
-	fprintf(out, "  %-9s ", short_type(item->entry->mode));
-	print_size(out, item->entry->size);
-	fprintf(out, "  %-9s %10" PRId64 "  ", flags,
-		opener && opener->kind == OPENER_FD ? opener->offset : 0);
-	print_name(out, item->path);
-	fputc('\n', out);
+	snprintf(number, sizeof(number), item->number < 0 ? "-" : "%d", item->number);
+	if (opener && opener->kind == OPENER_FD)
+		snprintf(offset, sizeof(offset), "%" PRId64, opener->offset);
+	table_add(table, cells);
 }
 
 void restart_report_list(FILE *out, const struct checkpoint *checkpoint,
 			 const struct restart *restart)
 {
-	const struct manifest *manifest = checkpoint->manifest;
-	char created[RFC3339_SIZE];
+	static const char *const headings[] = { ">FD", "TYPE", ">SIZE", "OPENED", ">OFFSET",
+		"ORIGINAL PATH" };
+	struct table *table = table_new(headings, ARRAY_SIZE(headings));
+	autofree char *root = output_escape(checkpoint->root);
+	char rfc3339[RFC3339_SIZE], created[OUTPUT_TEXT_SIZE];
 	size_t count;
 	const struct restart_item *items = restart_items(restart, &count);
 
-	fprintf(out, "checkpoint %s of %s, %zu %s\n", manifest->id,
-		format_rfc3339((int64_t)manifest->ktime, created), manifest->nentries,
-		manifest->nentries == 1 ? "entry" : "entries");
-	fprintf(out, "in         %s\n\n", checkpoint->root);
-	fprintf(out, "%5s  %-9s %9s  %-9s %10s  %s\n", "FD", "TYPE", "SIZE", "OPENED", "OFFSET",
-		"ORIGINAL PATH");
+	if (!table)
+		return;
+	format_rfc3339((int64_t)checkpoint->manifest->ktime, rfc3339);
+	fprintf(out, "checkpoint  %s, %s\n", checkpoint->manifest->id,
+		output_time(rfc3339, created));
+	fprintf(out, "in          %s\n", root ? root : "");
+	fprintf(out, "entries     %zu\n%s", checkpoint->manifest->nentries, count ? "\n" : "");
 	for (size_t i = 0; i < count; i++)
-		print_item(out, &items[i]);
+		add_item(table, &items[i]);
+	table_print(table, out);
+	table_free(table);
 }
 
 size_t restart_report_problems(const struct restart *restart, size_t from)
@@ -104,12 +73,13 @@ size_t restart_report_problems(const struct restart *restart, size_t from)
 
 	for (; from < count; from++) {
 		const struct restart_problem *problem = &problems[from];
-		void (*say)(const char *format, ...) = problem->warning ? log_warn : log_error;
+		const char *warning = problem->warning ? "warning: " : "";
 
 		if (problem->n)
-			say("%s (link %s): %s", problem->path, problem->link, problem->message);
+			tool_error("%s%s (link %s): %s", warning, problem->path, problem->link,
+				problem->message);
 		else
-			say("%s", problem->message);
+			tool_error("%s%s", warning, problem->message);
 	}
 	return from;
 }

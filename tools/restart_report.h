@@ -18,7 +18,7 @@ void restart_report_list(FILE *out, const struct checkpoint *checkpoint,
  */
 json_t *restart_report_json(const struct checkpoint *checkpoint, const struct restart *restart);
 
-/* To the log: from the problem with index @from on.  The index after the last. */
+/* To standard error: from the problem with index @from on.  The index after the last. */
 size_t restart_report_problems(const struct restart *restart, size_t from);
 
 #endif

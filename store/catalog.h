@@ -112,8 +112,8 @@ void catalog_checkpoints_free(struct catalog_checkpoint *checkpoints, size_t cou
 
 /*
  * Adds the checkpoint with its links and folders, as they are in @checkpoint: PREPARING
- * with planned links, or in any state when it is adopted from a manifest.  -EEXIST: the
- * ktime is taken.
+ * with planned links, or in any state when it is adopted from a manifest.  The history of
+ * one that was dropped or aborted gives way to it.  -EEXIST: the ktime is taken.
  */
 int catalog_checkpoint_add(struct catalog *catalog, const struct catalog_checkpoint *checkpoint);
 
@@ -141,6 +141,12 @@ int catalog_checkpoint_get(
  * a link, or made a folder, at @path.
  */
 int catalog_path_users(struct catalog *catalog, uint64_t ktime, const char *path, unsigned *count);
+
+/*
+ * Paths of the links to the inode @ino that checkpoints have which are durable, committed
+ * or lost; *paths and each of them are malloc'd.
+ */
+int catalog_links_of(struct catalog *catalog, uint64_t ino, char ***paths, size_t *count);
 
 struct catalog_status {
 	int error;           /* 0: all is well; else the -errno of the first failure */

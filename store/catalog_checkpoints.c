@@ -86,6 +86,8 @@ static int add(struct db *db, void *arg)
 
 	ret = db_run(db, SQL_CHECKPOINT_PRUNE, NULL, "i", (int64_t)HISTORY_CHECKPOINTS);
 	if (!ret)
+		ret = db_run(db, SQL_CHECKPOINT_FORGET, NULL, "i", ktime);
+	if (!ret)
 		ret = add_row(db, checkpoint);
 	for (size_t i = 0; i < checkpoint->link_count && !ret; i++)
 		ret = add_link(db, checkpoint->ktime, &checkpoint->links[i]);
@@ -254,7 +256,7 @@ static int take_link(void *ctx, const struct db_row *row)
 	return link->path ? 0 : -ENOMEM;
 }
 
-static int take_folder(void *ctx, const struct db_row *row)
+static int take_path(void *ctx, const struct db_row *row)
 {
 	struct list *list = ctx;
 	char **item = next_item(list, sizeof(*item));
@@ -308,8 +310,8 @@ static int get_parts(struct db *db, struct catalog_checkpoint *checkpoint)
 	checkpoint->links = links.items;
 	checkpoint->link_count = links.count;
 	if (!ret)
-		ret = db_query(db, SQL_FOLDER_LIST, take_folder, &folders, "i",
-			(int64_t)checkpoint->ktime);
+		ret = db_query(
+			db, SQL_FOLDER_LIST, take_path, &folders, "i", (int64_t)checkpoint->ktime);
 	checkpoint->folders = folders.items;
 	checkpoint->folder_count = folders.count;
 	return ret;
@@ -358,5 +360,27 @@ int catalog_path_users(struct catalog *catalog, uint64_t ktime, const char *path
 	int ret = catalog_call(catalog, false, count_users, &users);
 
 	*count = (unsigned)users.count;
+	return ret;
+}
+
+struct links_of {
+	uint64_t ino;
+	struct list list;
+};
+
+static int links_of(struct db *db, void *arg)
+{
+	struct links_of *links = arg;
+
+	return db_query(db, SQL_LINKS_OF, take_path, &links->list, "i", (int64_t)links->ino);
+}
+
+int catalog_links_of(struct catalog *catalog, uint64_t ino, char ***paths, size_t *count)
+{
+	struct links_of links = { .ino = ino };
+	int ret = catalog_call(catalog, false, links_of, &links);
+
+	*paths = links.list.items;
+	*count = links.list.count;
 	return ret;
 }

@@ -26,4 +26,10 @@
  */
 int recovery_run(struct store *store, enum catalog_origin origin, bool resumed);
 
+/*
+ * Fills a catalog that had to be made anew while the session runs: checkpoints from their
+ * manifests, and the entries there are.  Needs the lock on checkpoints.  0 or -errno.
+ */
+int recovery_refill(struct store *store);
+
 #endif

@@ -8,7 +8,7 @@
 const char *const schema_steps[SCHEMA_VERSION] = {
 	[0] = "CREATE TABLE meta (\n"
 	      "  key   TEXT PRIMARY KEY, -- 'made_by': version of relinkfs; and times:\n"
-		"                          -- 'made_at', 'opened_at'\n"
+	      "                          -- 'made_at', 'opened_at'\n"
 	      "  value ANY NOT NULL\n"
 	      ") STRICT, WITHOUT ROWID;\n"
 
@@ -64,6 +64,7 @@ const char *const schema_steps[SCHEMA_VERSION] = {
 	      "  PRIMARY KEY (checkpoint, n)\n"
 	      ") STRICT, WITHOUT ROWID;\n"
 	      "CREATE INDEX link_path ON link(path);\n"
+	      "CREATE INDEX link_ino ON link(ino);\n"
 
 	      "CREATE TABLE folder (\n"
 	      "  checkpoint INTEGER NOT NULL REFERENCES checkpoint(ktime) ON DELETE CASCADE,\n"
@@ -109,6 +110,7 @@ const char *const schema_statements[SQL_COUNT] = {
 			    "WHERE dropped_at IS NOT NULL ORDER BY dropped_at DESC "
 			    "LIMIT -1 OFFSET ?)",
 	[SQL_ENTRY_COUNT] = "SELECT count(*) FROM entry",
+	[SQL_CHECKPOINT_FORGET] = "DELETE FROM checkpoint WHERE ktime = ? AND state IN " PAST,
 	[SQL_CHECKPOINT_ADD] =
 		"INSERT INTO checkpoint (" CHECKPOINT_COLUMNS ", id) "
 		"VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, format('%08llx', ?1))",
@@ -139,4 +141,7 @@ const char *const schema_statements[SQL_COUNT] = {
 		"AND state IN ('preparing', 'durable', 'committed') AND ktime IN ("
 		"SELECT checkpoint FROM link WHERE path = ?2 AND state IN ('planned', 'made') "
 		"UNION SELECT checkpoint FROM folder WHERE path = ?2)",
+	[SQL_LINKS_OF] = "SELECT DISTINCT path FROM link JOIN checkpoint ON ktime = checkpoint "
+			 "WHERE ino = ? AND link.state = 'made' "
+			 "AND checkpoint.state IN ('durable', 'committed', 'lost')",
 };

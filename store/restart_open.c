@@ -131,11 +131,16 @@ static enum same same_birth(const struct manifest_entry *record, int pin)
 		stx.stx_btime.tv_nsec == record->btime.nsec ? SAME_YES : SAME_NO;
 }
 
-/* Copying tools keep times, some of them only whole seconds. */
-static bool same_time(const struct manifest_time *recorded, const struct timespec *now)
+/*
+ * Copying tools keep times, some of them only whole seconds; and rsync leaves the time of
+ * what is no regular file alone when it differs by less than a second.
+ */
+static bool same_time(const struct manifest_time *recorded, const struct stat *st)
 {
-	return recorded->sec == now->tv_sec &&
-	       (recorded->nsec == (uint32_t)now->tv_nsec || now->tv_nsec == 0);
+	if (recorded->sec != st->st_mtim.tv_sec)
+		return false;
+	return !S_ISREG(st->st_mode) || st->st_mtim.tv_nsec == 0 ||
+	       recorded->nsec == (uint32_t)st->st_mtim.tv_nsec;
 }
 
 /*
@@ -156,7 +161,7 @@ static enum restart_likeness likeness(const struct manifest_entry *record, const
 		same = same_handle(record, pin);
 	if (same != SAME_NO)
 		return same == SAME_YES ? LIKE_ITSELF_SURELY : LIKE_ITSELF;
-	if (!same_time(&record->mtime, &st->st_mtim))
+	if (!same_time(&record->mtime, st))
 		return LIKE_NOTHING;
 	if ((S_ISREG(st->st_mode) || S_ISLNK(st->st_mode)) && (uint64_t)st->st_size != record->size)
 		return LIKE_NOTHING;
@@ -183,6 +188,22 @@ static int check_type(struct restart *restart, const struct restart_entry *entry
 	return 0;
 }
 
+static int not_the_same(struct restart *restart, const struct restart_entry *entry,
+			const struct stat *st)
+{
+	const struct manifest_entry *record = entry->record;
+	const int64_t ns[] = { record->mtime.sec * NSEC_PER_SEC + record->mtime.nsec,
+		st->st_mtim.tv_sec * NSEC_PER_SEC + st->st_mtim.tv_nsec };
+	char time[2][RFC3339_SIZE];
+
+	return restart_problem(restart, entry, "identity", ESTALE,
+		"is not what was frozen: inode %llu, %llu bytes, modified %s; but inode %llu,"
+		" %lld bytes, modified %s; if it is a copy that was used since, --force takes it",
+		(unsigned long long)record->ino, (unsigned long long)record->size,
+		format_rfc3339(ns[0], time[0]), (unsigned long long)st->st_ino,
+		(long long)st->st_size, format_rfc3339(ns[1], time[1]));
+}
+
 static int check_identity(struct restart *restart, struct restart_entry *entry, int pin)
 {
 	const struct manifest_entry *record = entry->record;
@@ -196,11 +217,7 @@ static int check_identity(struct restart *restart, struct restart_entry *entry, 
 		return r;
 	entry->like = likeness(record, &st, pin);
 	if (entry->like == LIKE_NOTHING && !restart->force)
-		return restart_problem(restart, entry, "identity", ESTALE,
-			"is not what was frozen: another inode (%llu, not %llu), of another size"
-			" (%lld, not %llu) or time; if it is a copy that was used since, --force"
-			" takes it", (unsigned long long)st.st_ino, (unsigned long long)record->ino,
-			(long long)st.st_size, (unsigned long long)record->size);
+		return not_the_same(restart, entry, &st);
 	if (entry->like == LIKE_NOTHING)
 		restart_warn(restart, entry, "identity", ESTALE,
 			"is not what was frozen, and was taken by force");

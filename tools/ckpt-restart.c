@@ -337,7 +337,8 @@ static int open_all(struct run *run)
 static int alias(void *ctx, const char *link, const char *path, enum restart_alias_mode *mode,
 		 char **why)
 {
-	static const char *const modes[] = { "lookup", "exchange", "replace-type" };
+	static const char *const modes[] = { [RESTART_LOOKUP] = "lookup",
+		[RESTART_EXCHANGE] = "exchange", [RESTART_REPLACE_TYPE] = "replace-type" };
 	struct run *run = ctx;
 	json_t *parameters = json_object(), *reply = NULL;
 	const char *name;
@@ -347,13 +348,15 @@ static int alias(void *ctx, const char *link, const char *path, enum restart_ali
 	    manifest_json_set_name(parameters, "path", path) == 0)
 		r = varlink_call(run->daemon, "Alias", json_incref(parameters), &reply, why);
 	json_decref(parameters);
-	name = json_string_value(json_object_get(reply, "mode"));
-	for (size_t i = 0; r == 0 && i <= ARRAY_SIZE(modes); i++) {
-		if (i == ARRAY_SIZE(modes))
-			r = -EPROTO;
-		else if (name && strcmp(name, modes[i]) == 0)
-			break;
-		*mode = (enum restart_alias_mode)(i + 1);
+	if (r == 0) {
+		name = json_string_value(json_object_get(reply, "mode"));
+		r = -EPROTO;
+		for (size_t i = 0; name && i < ARRAY_SIZE(modes); i++) {
+			if (strcmp(name, modes[i]) != 0)
+				continue;
+			*mode = (enum restart_alias_mode)i;
+			r = 0;
+		}
 	}
 	json_decref(reply);
 	return r;

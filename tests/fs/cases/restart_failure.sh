@@ -14,7 +14,8 @@ two=$MNT/$(link_of two)
 good=$(cat "$MANIFEST")
 
 state() {
-	(cd "$SRC/lost+found/checkpoint" && stat -c '%n %i %h %s' ./* && cat ./*)
+	(cd "$SRC/lost+found/checkpoint" && stat -c '%n %i %h %s' ./* &&
+		find . -type f -exec cat {} +)
 }
 
 # fails NEEDLE...: the restart fails, says each needle, and changes nothing.

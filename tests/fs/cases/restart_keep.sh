@@ -11,8 +11,8 @@ inode=$REPLY
 h old chdir "$MNT"
 mkdir "$MNT/cwd"
 h old chdir "$MNT/cwd"
-rmdir "$MNT/cwd"
 rm "$MNT/f"
+rmdir "$MNT/cwd"
 trigger
 files=$(checkpoint_files)
 

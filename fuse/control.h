@@ -5,10 +5,12 @@
  * through struct control_host, so there is no libfuse in here.
  *
  * One thread accepts, reads and parses, and never waits for a client.  A request runs in
- * a thread of its connection, so a Freeze or a walk of /proc holds up nobody else.
+ * a thread of its connection, so a Freeze or a walk of /proc holds up nobody else; those
+ * of unprivileged callers only run one at a time.
  * At most CONTROL_CLIENTS_MAX connections, of them CONTROL_CLIENTS_UNPRIVILEGED of callers
- * that may not relink, CONTROL_CLIENTS_PER_USER of one uid; more are told so and closed.  A file descriptor that a client passes
- * along is closed and the connection ended: no interface takes a caller's file.
+ * that may not relink, CONTROL_CLIENTS_PER_USER of one uid; more are told so and closed.
+ * A file descriptor that a client passes along never arrives, and the connection is
+ * ended: no interface takes a caller's file.
  */
 #ifndef RELINKFS_FUSE_CONTROL_H
 #define RELINKFS_FUSE_CONTROL_H

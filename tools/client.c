@@ -91,7 +91,9 @@ int tool_call(struct varlink_client *client, const char *method, json_t *paramet
 		return 0;
 	tool_error("%s", why ? why : strerror(-ret));
 	failures = json_object_get(*out, "failures");
-	tool_print_failures(failures);
+	/* One alone is what the message is about. */
+	if (json_array_size(failures) > 1)
+		tool_print_failures(failures);
 	/* EPERM of an entry (an immutable file) is not a lack of rights of the caller. */
 	ret = json_array_size(failures) > 0 ? TOOL_FAILED : tool_exit_of(ret);
 	json_decref(*out);

@@ -389,12 +389,27 @@ static void read_creator(struct reader *reader, const json_t *json, struct manif
 	get_comm(reader, creator, manifest->creator_comm);
 }
 
+/*
+ * The time is taken from the id.  As a number it has more digits than a double: programs
+ * that take every number for one, jq 1.6 among them, round it when they edit a manifest.
+ */
+#define KTIME_ROUNDED 65536
+
+static void read_id(struct reader *reader, const json_t *json, struct manifest *manifest)
+{
+	const char *id = get_text(reader, json, "id");
+	int64_t ktime = get_integer(reader, json, "ktime", 1, INT64_MAX);
+
+	manifest->ktime = strtoull(id, NULL, 16);
+	snprintf(manifest->id, sizeof(manifest->id), "%08" PRIx64, manifest->ktime);
+	if (manifest->ktime == 0 || manifest->ktime > INT64_MAX || strcmp(id, manifest->id) != 0 ||
+		llabs((int64_t)manifest->ktime - ktime) > KTIME_ROUNDED)
+		fail(reader, "\"id\" is not that of \"ktime\", %08" PRIx64, (uint64_t)ktime);
+}
+
 static void read_manifest(struct reader *reader, const json_t *json, struct manifest *manifest)
 {
-	manifest->ktime = (uint64_t)get_integer(reader, json, "ktime", 1, INT64_MAX);
-	snprintf(manifest->id, sizeof(manifest->id), "%08" PRIx64, manifest->ktime);
-	if (strcmp(get_text(reader, json, "id"), manifest->id) != 0)
-		fail(reader, "\"id\" is not that of \"ktime\", %s", manifest->id);
+	read_id(reader, json, manifest);
 	manifest->path = get_own_path(reader, json, "path");
 	manifest->link_template = get_name(reader, json, "link_template");
 	if (has_name(json, "mount"))

@@ -303,7 +303,8 @@ static const struct change changes[] = {
 	{ TOP, "version", "2", -EPROTO, "newer" },
 	{ TOP, "version", "0", -EINVAL, "version" },
 	{ TOP, "version", "\"1\"", -EINVAL, "version" },
-	{ TOP, "id", "\"18123456789abcdf\"", -EINVAL, "\"id\"" },
+	{ TOP, "id", "\"18123456788abcde\"", -EINVAL, "\"id\"" },
+	{ TOP, "id", "\"018123456789abcde\"", -EINVAL, "\"id\"" },
 	{ TOP, "id", "7", -EINVAL, "\"id\"" },
 	{ TOP, "ktime", "-1", -EINVAL, "ktime" },
 	{ TOP, "ktime", "1.5", -EINVAL, "ktime" },
@@ -378,6 +379,20 @@ static json_t *json_at(json_t *json, enum place place)
 		return json;
 	return place == ENTRY ? entry : json_array_get(json_object_get(entry, "openers"), 0);
 }
+
+/* As jq 1.6 writes it. */
+START_TEST(test_rounded_time)
+	{
+		json_t *json = manifest_to_json(&sample);
+		struct manifest *back = NULL;
+
+		json_object_set_new(json, "ktime", json_integer(1734506352486300700));
+		ck_assert_int_eq(manifest_from_json(json, &back, NULL), 0);
+		ck_assert_uint_eq(back->ktime, sample.ktime);
+		manifest_free(back);
+		json_decref(json);
+	}
+END_TEST
 
 START_TEST(test_bad_member)
 	{
@@ -459,6 +474,7 @@ int main(void)
 	tcase_add_test(tcase, test_save_and_load);
 	tcase_add_test(tcase, test_save_errors);
 	tcase_add_test(tcase, test_load_errors);
+	tcase_add_test(tcase, test_rounded_time);
 	tcase_add_loop_test(tcase, test_bad_member, 0, ARRAY_SIZE(changes));
 	tcase_add_test(tcase, test_name_with_nul);
 	tcase_add_test(tcase, test_optional_members);

@@ -85,7 +85,7 @@ kill_holder old
 # The working directory's and the opened folder lie at their links now.
 assert_vault 0
 holder new ckpt-restart --fds "$MANIFEST" --
-h new env RELINKFS_FDS
+h new env LISTEN_PID
 assert_eq "$before" "$(inodes new)" "inodes"
 assert_eq "" "$(checkpoint_files)"
 assert_eq "" "$(ls -A "$MNT/d")" "names in the folder"
@@ -107,7 +107,7 @@ capture '!' ckpt-restart --fds "$MANIFEST" -- true
 kill_holder new
 kill_holder other
 holder third ckpt-restart --fds="$pid" "$MANIFEST" --
-h third env RELINKFS_FDS
+h third env LISTEN_PID
 assert_eq "$before" "$(inodes third)" "inodes"
 restored third
 h third close rw

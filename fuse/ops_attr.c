@@ -35,7 +35,8 @@ static void statx_own(struct session *session, uint32_t slot, struct statx *stx)
 	const struct node_record *node = node_at(session->nodes, slot);
 
 	stx->stx_ino = backing_ino(node->key.fs, stx->stx_ino);
-	if (node->entry)
+	/* 0 already, if somebody else removed the link from the vault. */
+	if (node->entry && stx->stx_nlink)
 		stx->stx_nlink -= store_hidden_links(session->store, node->entry);
 	if (node->id == NODE_ROOT_ID && stx->stx_nlink > 2)
 		stx->stx_nlink--;

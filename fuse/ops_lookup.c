@@ -43,7 +43,8 @@ int session_stat_locked(struct session *session, uint32_t slot, int fd, struct s
 
 	if (error)
 		return error;
-	if (node->entry)
+	/* 0 already, if somebody else removed the link from the vault. */
+	if (node->entry && st->st_nlink)
 		st->st_nlink -= store_hidden_links(session->store, node->entry);
 	/* Directories count their folders, where they count at all: not the vault. */
 	if (node->id == NODE_ROOT_ID && st->st_nlink > 2)

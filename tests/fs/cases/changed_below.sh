@@ -33,6 +33,8 @@ rm "$MNT/g"
 assert_vault 1
 rm "$VAULT"/*
 h_is text a pread f 0 10
+h a fchmod f 0640
+h_is 0 a fstat f nlink
 capture '!' ckpt-trigger "$MNT"
 [[ $ERR ]] || fail "no word about an entry that is gone"
 assert_eq "" "$(checkpoint_files)"

@@ -17,6 +17,9 @@ set(mount_helper ${PROJECT_BINARY_DIR}/mount.fuse.relinkfs)
 file(CREATE_LINK ${program_from_sbin} ${mount_helper} SYMBOLIC)
 install(FILES ${mount_helper} DESTINATION ${CMAKE_INSTALL_SBINDIR})
 
+# Where systemd looks, below /usr and below /usr/local.
+install(FILES ${PROJECT_SOURCE_DIR}/fuse/relinkfs@.service DESTINATION lib/systemd/system)
+
 foreach(section RANGE 1 8)
 	file(GLOB pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.${section})
 	install(FILES ${pages} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})

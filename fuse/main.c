@@ -5,6 +5,7 @@
 #include <fuse_lowlevel.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -52,6 +53,28 @@ static void raise_nofile(void)
 	limit.rlim_cur = limit.rlim_max;
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
 		log_warn("cannot raise the limit of open files: %m");
+}
+
+/*
+ * Writing dirty pages of the mount back may need the daemon: the kernel must not make it
+ * wait for that while it finds memory for it.
+ */
+static void be_io_flusher(void)
+{
+	if (prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0)
+		log_debug("cannot become an I/O flusher: %m");
+}
+
+/* Nothing that is opened later must get the number of a standard stream. */
+static void fill_standard_fds(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
 }
 
 static int block_signals(void)
@@ -166,6 +189,7 @@ static int run(struct options *options)
 	if (open_log(options) < 0)
 		return EXIT_FAILURE;
 	raise_nofile();
+	be_io_flusher();
 	return serve(options, ready_fd);
 }
 
@@ -173,9 +197,11 @@ int main(int argc, char *argv[])
 {
 	autofree char *why = NULL;
 	struct options options;
-	int r = options_parse(argc, argv, geteuid() == 0, &options, &why);
 	int status = EXIT_FAILURE;
+	int r;
 
+	fill_standard_fds();
+	r = options_parse(argc, argv, geteuid() == 0, &options, &why);
 	if (r < 0) {
 		log_error("%s", why ? why : strerror(-r));
 	} else if (options.action == OPTIONS_HELP) {

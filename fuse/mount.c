@@ -412,6 +412,8 @@ static int check_user(const struct options *options, char **why)
 		return util_why(why, -EPERM,
 			"-o allow_other: only root may, unless " FUSE_CONF
 			" has the line user_allow_other");
+	if (options->mount_flags & MS_STRICTATIME)
+		return util_why(why, -EPERM, "-o strictatime: only root may");
 	for (size_t i = 0; i < LABELS; i++)
 		if (options->label[i])
 			return util_why(
@@ -571,7 +573,7 @@ static unsigned mount_attributes(unsigned long flags)
 		{ MS_NODEV, MOUNT_ATTR_NODEV },
 		{ MS_NOEXEC, MOUNT_ATTR_NOEXEC },
 		{ MS_NODIRATIME, MOUNT_ATTR_NODIRATIME },
-		{ 256 /* MS_NOSYMFOLLOW */, MOUNT_ATTR_NOSYMFOLLOW },
+		{ MS_NOSYMFOLLOW, MOUNT_ATTR_NOSYMFOLLOW },
 	};
 	unsigned attributes = MOUNT_ATTR_RELATIME;
 

@@ -10,10 +10,6 @@
 #include "store/template.h"
 #include "store/util.h"
 
-#ifndef MS_NOSYMFOLLOW
-#define MS_NOSYMFOLLOW 256
-#endif
-
 #define OWNED_NAME_TIMEOUT 86400.0
 #define OWNED_ATTR_TIMEOUT 1.0
 #define TIMEOUT_MAX 1e9

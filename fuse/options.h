@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/mount.h>
 
 #include "fuse/session.h"
 #include "store/log.h"
@@ -27,6 +28,11 @@ const char *options_cache_name(enum options_cache cache); /* "owned", "shared" *
 /* The four security labels that the kernel takes for a whole mount. */
 enum options_label { LABEL_CONTEXT, LABEL_FSCONTEXT, LABEL_DEFCONTEXT, LABEL_ROOTCONTEXT, LABELS };
 extern const char *const options_label_names[LABELS];
+
+/* Not in every C library. */
+#ifndef MS_NOSYMFOLLOW
+#define MS_NOSYMFOLLOW 256
+#endif
 
 /* Strings are malloc'd. */
 struct options {

@@ -94,15 +94,28 @@ int handover_find(const char *name, char **out)
 	return *out ? 0 : -ENOMEM;
 }
 
-/* Something that the kernel may be able to start: this much can be seen in the file. */
+/* The interpreter of a script must be there. */
+static int check_script(char *line)
+{
+	line[strcspn(line, "\n")] = '\0';
+	line += strspn(line, " \t");
+	line[strcspn(line, " \t")] = '\0';
+	return check_program(line);
+}
+
+/* As much as can be seen of whether the kernel will start the file. */
 static int looks_executable(const char *path)
 {
-	char magic[4] = { 0 };
+	char head[256] = { 0 };
 	autofd int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 || util_read_all(fd, magic, sizeof(magic)) < 2)
-		return fd < 0 && errno == EACCES ? 0 : -ENOEXEC;
-	return memcmp(magic, "#!", 2) == 0 || memcmp(magic, "\177ELF", 4) == 0 ? 0 : -ENOEXEC;
+	if (fd < 0)
+		return errno == EACCES ? 0 : -errno; /* it may be executed all the same */
+	if (util_read_all(fd, head, sizeof(head) - 1) < 4)
+		return -ENOEXEC;
+	if (memcmp(head, "#!", 2) == 0)
+		return check_script(head + 2);
+	return memcmp(head, "\177ELF", 4) == 0 ? 0 : -ENOEXEC;
 }
 
 /* ---- the helper ---- */

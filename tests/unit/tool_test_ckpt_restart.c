@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -127,6 +129,59 @@ START_TEST(test_command_cannot_run)
 	put("script", "#!/no/such/interpreter\n");
 	ck_assert_int_eq(fchmodat(root, "script", 0755, 0), 0);
 	changes_nothing(127, "ckpt-restart " MANIFEST " -- ./script");
+}
+END_TEST
+
+/* Runs a program that is traced already, so that nobody else can trace it. */
+static int run_traced(const char *const *argv)
+{
+	pid_t pid = fork();
+	int status;
+
+	ck_assert_int_ge(pid, 0);
+	if (pid == 0) {
+		/* The leak check needs to trace, too. */
+		setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
+		if (chdir(checkpoint_folder()) == 0 && ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0)
+			execvp(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(99);
+	}
+	for (;;) {
+		int sig;
+
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+		if (!WIFSTOPPED(status))
+			return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+		sig = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
+		ptrace(PTRACE_CONT, pid, NULL, (void *)(uintptr_t)sig);
+	}
+}
+
+START_TEST(test_tracing_not_allowed)
+{
+	const char *path = MANIFEST;
+	const char *good[] = { "ckpt-restart", "-q", path, "--", "sh", "-c",
+		"cat <&4 >dir/out; ls lost+found/checkpoint >>dir/out; exit 5", NULL };
+	const char *bad[] = { "ckpt-restart", "-q", path, "--", "./bad", NULL };
+	const char *const contents[] = { "no program", "#! /no/such/interpreter -x\n", "" };
+
+	two_files();
+	for (size_t i = 0; i < ARRAY_SIZE(contents); i++) {
+		autofree char *before = NULL, *after = NULL;
+		int status;
+
+		put("bad", contents[i]);
+		ck_assert_int_eq(fchmodat(root, "bad", 0755, 0), 0);
+		before = listing();
+		status = run_traced(bad);
+		ck_assert(status == 126 || status == 127);
+		after = listing();
+		ck_assert_str_eq(before, after);
+		ck_assert_int_eq(unlinkat(root, "bad", 0), 0);
+	}
+	ck_assert_int_eq(run_traced(good), 5);
+	ck_runs(0, "cat dir/out");
+	ck_assert_str_eq(output, "second");
 }
 END_TEST
 
@@ -311,6 +366,7 @@ static Suite *ckpt_restart_suite(void)
 	tcase_add_test(tcase, test_keep);
 	tcase_add_test(tcase, test_recorded_numbers);
 	tcase_add_test(tcase, test_command_cannot_run);
+	tcase_add_test(tcase, test_tracing_not_allowed);
 	tcase_add_test(tcase, test_without_command);
 	tcase_add_test(tcase, test_missing_link);
 	tcase_add_test(tcase, test_by_id);

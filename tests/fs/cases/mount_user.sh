@@ -82,6 +82,14 @@ if ! grep -q '^[[:space:]]*user_allow_other' /etc/fuse.conf 2>/dev/null; then
 fi
 capture 1 as_user "$WORK/user/relinkfs" -o context=x "$SRC" "$MNT"
 assert_match "context: only root may" "$ERR"
+capture 1 as_user "$WORK/user/relinkfs" -o strictatime "$SRC" "$MNT"
+assert_match "strictatime: only root may" "$ERR"
+mount_as_user -o ro,noexec,sync,dirsync,noatime "$SRC" "$MNT"
+for word in ro noexec sync dirsync noatime; do
+	assert_match "(^|,)$word(,|$)" "$(findmnt -no OPTIONS "$MNT")"
+done
+kill -TERM "$DAEMON"
+gone
 capture 1 as_user "PATH=$WORK/nowhere" "$WORK/user/relinkfs" "$SRC" "$MNT"
 assert_match "fusermount3 is not in PATH" "$ERR"
 chmod 0600 "$WORK/fuse"

@@ -697,11 +697,6 @@ dev_t mount_device(const struct mount *mount)
 	return mount->dev;
 }
 
-int mount_root_fd(const struct mount *mount)
-{
-	return mount->detached_fd;
-}
-
 int mount_attach(struct mount *mount, char **why)
 {
 	if (mount->detached_fd < 0)

@@ -52,12 +52,6 @@ int mount_connect(struct mount *mount, struct fuse_session *se, char **why);
 /* st_dev of the filesystem; after mount_connect().  Sends no request. */
 dev_t mount_device(const struct mount *mount);
 
-/*
- * An fd of the root of the filesystem, to use it before anybody else can; -1 when the
- * mount is attached.  Needs the loop to run.
- */
-int mount_root_fd(const struct mount *mount);
-
 /* Makes it visible at MOUNT.  0 or -errno with *why. */
 int mount_attach(struct mount *mount, char **why);
 

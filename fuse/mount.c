@@ -18,6 +18,7 @@
 #include "fuse/options.h"
 #include "store/log.h"
 #include "store/util.h"
+#include "store/varlink.h"
 
 #define FILESYSTEM_TYPE "fuse.relinkfs"
 #define FUSE_DEVICE "/dev/fuse"
@@ -206,6 +207,18 @@ static bool is_dead(const char *path)
 	       (errno == ENOTCONN || errno == ECONNABORTED);
 }
 
+/* As long as the dead mount exists, no other can have its device number, and its socket. */
+static void remove_socket(bool root, int fd)
+{
+	autofree char *socket = NULL;
+	struct statx stx;
+
+	if (stat_mount(fd, &stx) == 0)
+		socket = varlink_socket_path(statx_dev(&stx), root);
+	if (socket && unlink(socket) < 0 && errno != ENOENT)
+		log_warn("cannot remove %s: %m", socket);
+}
+
 /*
  * What a relinkfs that was killed left at @path is in the way of the next one, and cannot
  * be of use to anybody: every access fails.
@@ -219,9 +232,9 @@ static int clear_stale(bool root, const char *path, char **why)
 
 		if (!source || !is_mount_root(fd))
 			return util_why(why, -ENOTCONN,
-				"%s lies in a mount whose server is gone, and which is not one of "
-				"relinkfs: unmount that first",
+				"%s lies in a FUSE mount whose server is gone: unmount that first",
 				path);
+		remove_socket(root, fd);
 		r = unmount_fd(root, fd, path);
 		if (r < 0)
 			return util_why(why, r,

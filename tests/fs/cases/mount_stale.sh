@@ -29,6 +29,7 @@ assert_eq text "$(cat "$MNT/file")"
 release a
 stop_relinkfs
 mountpoint -q "$MNT" && fail "something is left at the mount point"
+assert_eq "" "$(ls /run/relinkfs)" "control sockets of dead mounts"
 
 # Over itself, where the source can only be reached after that.
 start_relinkfs "$SRC" "$SRC"

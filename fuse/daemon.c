@@ -28,6 +28,9 @@
 /* How long a stop waits for requests under way; and for threads that were interrupted. */
 #define DRAIN_NS (5 * NSEC_PER_SEC)
 #define CUT_NS (5 * NSEC_PER_SEC)
+/* How long a start waits for the end of an earlier one; how often it looks. */
+#define TAKEN_NS (3 * NSEC_PER_SEC)
+#define TAKEN_PAUSE_NS 20000000
 /* How long a listing waits for what the kernel has queued. */
 #define SETTLE_NS (NSEC_PER_SEC / 10)
 
@@ -126,6 +129,28 @@ static void fill_host(struct daemon *daemon)
 
 /* ---- the steps of the start ---- */
 
+/*
+ * umount(8) returns while the daemon is still ending: a mount right after that must not
+ * fail.  So if the store is taken, and nothing is mounted that could be why, it is asked
+ * for again for a while.
+ */
+static int open_store(struct daemon *daemon, const struct store_options *options, char **why)
+{
+	int64_t deadline = monotonic_ns() + TAKEN_NS;
+
+	for (;;) {
+		const struct timespec pause = { .tv_nsec = TAKEN_PAUSE_NS };
+		autofree char *text = NULL;
+		int r = store_open(mount_source_fd(daemon->mount), options, daemon->arena,
+			&daemon->store, &text);
+
+		if (r != -EBUSY || monotonic_ns() > deadline ||
+			mount_source_is_mounted(daemon->mount))
+			return text ? util_why(why, r, "%s", text) : r;
+		nanosleep(&pause, NULL);
+	}
+}
+
 static int start_store(struct daemon *daemon, char **why)
 {
 	const struct options *options = daemon->options;
@@ -139,8 +164,7 @@ static int start_store(struct daemon *daemon, char **why)
 
 	if (r < 0)
 		return util_why(why, r, "cannot make the session state: %s", strerror(-r));
-	r = store_open(
-		mount_source_fd(daemon->mount), &store_options, daemon->arena, &daemon->store, why);
+	r = open_store(daemon, &store_options, why);
 	if (r < 0 && why && !*why)
 		return util_why(
 			why, r, "cannot open the store of %s: %s", options->source, strerror(-r));

@@ -499,6 +499,21 @@ static const char *shown_source(const struct mount *mount)
 	return mount->options->fsname ? mount->options->fsname : mount->options->source;
 }
 
+bool mount_source_is_mounted(const struct mount *mount)
+{
+	struct mountinfo *mounts;
+	size_t count;
+	bool found = false;
+
+	if (mountinfo_read(&mounts, &count) < 0)
+		return false;
+	for (size_t i = 0; !found && i < count; i++)
+		found = !strcmp(mounts[i].type, FILESYSTEM_TYPE) &&
+			!strcmp(mounts[i].source, shown_source(mount));
+	mountinfo_free(mounts, count);
+	return found;
+}
+
 /* One parameter of a filesystem that is being made; all arguments are kept until used. */
 struct parameter {
 	const char *key;

@@ -40,6 +40,9 @@ int mount_source_fd(const struct mount *mount);
 /* The type of the filesystem that the source is on, "ext4"; "" when it cannot be told. */
 const char *mount_source_type(const struct mount *mount);
 
+/* Whether a relinkfs of the same source is mounted somewhere in our mount namespace. */
+bool mount_source_is_mounted(const struct mount *mount);
+
 /* What fuse_session_new() has to be told for this mount.  0 or -ENOMEM. */
 int mount_session_args(const struct mount *mount, struct fuse_args *args);
 

@@ -96,6 +96,13 @@ release a
 stop_relinkfs
 assert_missing "$socket"
 
+# A mount right after an unmount waits for the end of the last daemon.
+for i in 1 2 3 4 5; do
+	capture 0 relinkfs "$SRC" "$MNT"
+	umount "$MNT"
+done
+wait_until '! pgrep -x relinkfs >/dev/null'
+
 # A lazy one goes on until the last file is closed; here with a second user of it.
 mount_relinkfs
 socket=$(socket_of "$MNT")

@@ -65,9 +65,10 @@ static bool is_recorded(
 	return copies && looks_like_copy(record, st);
 }
 
-int link_check(int root_fd, const struct manifest_entry *record, bool copies, enum link_status *out)
+int link_check(int root_fd, const char *link, const struct manifest_entry *record, bool copies,
+	enum link_status *out)
 {
-	autofd int pin = xopenat_beneath(root_fd, record->link, O_PATH | O_NOFOLLOW, 0);
+	autofd int pin = xopenat_beneath(root_fd, link, O_PATH | O_NOFOLLOW, 0);
 	struct stat st, root;
 
 	if (pin == -ENOENT || pin == -ENOTDIR) {

@@ -95,9 +95,8 @@ struct removal {
 	const struct catalog_checkpoint *row; /* may be NULL */
 	bool copies;                          /* take copies for what was frozen */
 	bool missing_is_failure;
-	struct freeze_failure **failures; /* NULL: logged instead */
-	size_t *nfailures;
-	int error; /* the first one that leaves something behind */
+	struct failure_list *failures; /* NULL: logged instead */
+	int error;                     /* the first one that leaves something behind */
 };
 
 static void fail(
@@ -111,11 +110,12 @@ static void fail(
 		log_warn("link %s of %s: %s", entry->link, entry->path, message);
 		return;
 	}
-	failure = reallocarray(*removal->failures, *removal->nfailures + 1, sizeof(*failure));
+	failure = reallocarray(
+		removal->failures->items, removal->failures->count + 1, sizeof(*failure));
 	if (!failure)
 		return;
-	*removal->failures = failure;
-	failure[(*removal->nfailures)++] = (struct freeze_failure){
+	removal->failures->items = failure;
+	failure[removal->failures->count++] = (struct freeze_failure){
 		.path = strdup(entry->path),
 		.step = strdup("drop"),
 		.link = strdup(entry->link),
@@ -185,7 +185,8 @@ static void remove_entry(struct removal *removal, const struct manifest_entry *e
 	int ret = 0;
 
 	if (!is_shared(removal, entry)) {
-		ret = link_check(removal->store->source_fd, entry, removal->copies, &status);
+		ret = link_check(
+			removal->store->source_fd, entry->link, entry, removal->copies, &status);
 		if (!ret && status == LINK_MISSING && removal->missing_is_failure)
 			fail(removal, entry, ENOENT, "it is missing");
 		else if (!ret && status == LINK_REPLACED)
@@ -258,7 +259,7 @@ int freeze_undo(struct store *store, uint64_t ktime)
 
 int checkpoint_drop(struct store *store, const struct manifest *manifest, const char *path,
 	const struct catalog_checkpoint *row, bool missing_is_failure,
-	struct freeze_failure **failures, size_t *nfailures)
+	struct failure_list *failures)
 {
 	struct removal removal = {
 		.store = store,
@@ -267,7 +268,6 @@ int checkpoint_drop(struct store *store, const struct manifest *manifest, const 
 		.copies = true,
 		.missing_is_failure = missing_is_failure,
 		.failures = failures,
-		.nfailures = nfailures,
 	};
 	int ret = remove_entries(&removal);
 
@@ -355,6 +355,7 @@ int freeze_drop(struct store *store, const char *manifest_path, struct freeze_fa
 	size_t *nfailures, char **why)
 {
 	struct catalog_checkpoint *row = NULL;
+	struct failure_list list = { 0 };
 	struct manifest *manifest = NULL;
 	bool again = false;
 	int ret = checkpoints_lock(store);
@@ -369,12 +370,13 @@ int freeze_drop(struct store *store, const char *manifest_path, struct freeze_fa
 	if (!ret)
 		ret = begin_drop(store, &row, &again, why);
 	if (!ret) {
-		ret = checkpoint_drop(
-			store, manifest, manifest_path, row, !again, failures, nfailures);
+		ret = checkpoint_drop(store, manifest, manifest_path, row, !again, &list);
 		if (ret)
 			util_why(why, ret, "%s: not all of it could be removed: %s", manifest_path,
 				strerrordesc_np(-ret));
 	}
+	*failures = list.items;
+	*nfailures = list.count;
 	catalog_checkpoint_free(row);
 	manifest_free(manifest);
 	pthread_mutex_unlock(&store->checkpoints);
@@ -395,7 +397,8 @@ int freeze_link_status(
 	if (!list)
 		return -ENOMEM;
 	for (size_t i = 0; i < manifest->nentries; i++) {
-		if (link_check(store->source_fd, &manifest->entries[i], true, &status))
+		if (link_check(store->source_fd, manifest->entries[i].link, &manifest->entries[i],
+			    true, &status))
 			status = LINK_MISSING;
 		list[i].n = manifest->entries[i].n;
 		list[i].status = names[status];

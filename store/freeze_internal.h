@@ -100,14 +100,18 @@ int checkpoint_undo(struct store *store, const struct catalog_checkpoint *row);
 /* The entry of @id, if it is there, has one frozen link less, which its users see. */
 void checkpoint_unmark(struct store *store, uint64_t id);
 
+struct failure_list {
+	struct freeze_failure *items;
+	size_t count;
+};
+
 /*
  * Removes links, manifest (at @path) and folders of @manifest, and notes the end of it in
  * @row, if there is one.  Needs the lock on checkpoints.  @missing_is_failure: say so
- * when links are gone already.
+ * when links are gone already.  @failures NULL: they are logged.
  */
 int checkpoint_drop(struct store *store, const struct manifest *manifest, const char *path,
-	const struct catalog_checkpoint *row, bool missing_is_failure,
-	struct freeze_failure **failures, size_t *nfailures);
+	const struct catalog_checkpoint *row, bool missing_is_failure, struct failure_list *failures);
 
 /* What a row tells of a checkpoint, as a manifest; original paths from @file, if not NULL. */
 struct manifest *manifest_from_row(

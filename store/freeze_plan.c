@@ -78,14 +78,13 @@ static int choose(struct freezing *freezing)
 }
 
 /* True if the directory of @item lies at @path. */
-static bool lies_at(const struct freezing *freezing, const struct freeze_item *item, char *path)
+static bool lies_at(
+	const struct freezing *freezing, const struct freeze_item *item, const char *path)
 {
-	const struct manifest_entry record = {
-		.link = path, .mode = S_IFDIR, .ino = item->entry->record.ino
-	};
+	const struct manifest_entry record = { .mode = S_IFDIR, .ino = item->entry->record.ino };
 	enum link_status status;
 
-	return link_check(freezing->store->source_fd, &record, false, &status) == 0 &&
+	return link_check(freezing->store->source_fd, path, &record, false, &status) == 0 &&
 	       status == LINK_PRESENT;
 }
 

@@ -65,7 +65,7 @@ static int finish_drop(struct recovery *recovery, const struct catalog_checkpoin
 		manifest = manifest_from_row(recovery->store, row, NULL);
 	if (!manifest)
 		return -ENOMEM;
-	ret = checkpoint_drop(recovery->store, manifest, row->manifest, row, false, NULL, NULL);
+	ret = checkpoint_drop(recovery->store, manifest, row->manifest, row, false, NULL);
 	manifest_free(manifest);
 	if (ret)
 		complain(row, "dropped", ret);
@@ -83,7 +83,8 @@ static size_t find_lost(
 
 	*present = 0;
 	for (size_t i = 0; i < manifest->nentries; i++) {
-		if (link_check(store->source_fd, &manifest->entries[i], true, &status) ||
+		if (link_check(store->source_fd, manifest->entries[i].link, &manifest->entries[i],
+			    true, &status) ||
 			status == LINK_PRESENT)
 			(*present)++;
 		else

@@ -63,7 +63,7 @@ static struct catalog_link *links_of(
 
 	for (size_t i = 0; links && i < manifest->nentries; i++) {
 		const struct manifest_entry *entry = &manifest->entries[i];
-		bool there = link_check(store->source_fd, entry, true, &status) == 0 &&
+		bool there = link_check(store->source_fd, entry->link, entry, true, &status) == 0 &&
 			     status == LINK_PRESENT;
 
 		links[i] = (struct catalog_link){

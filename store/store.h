@@ -9,8 +9,9 @@
  * Lock order (outermost first):
  *   barrier (rwlock)  ->  the caller's node lock  ->  entries mutex  ->  catalog queue
  * The barrier is taken by store_mutation_begin() for reading around every hide, drop,
- * rename; a freeze takes it for writing.  Hooks are called with no store lock held,
- * except where their comment says otherwise.
+ * rename; a freeze takes it for writing.  Hooks are called with no store lock held but
+ * that on checkpoints, which nobody takes who serves the kernel, except where their
+ * comment says otherwise.
  */
 #ifndef RELINKFS_STORE_STORE_H
 #define RELINKFS_STORE_STORE_H

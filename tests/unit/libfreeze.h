@@ -44,8 +44,8 @@ void must_freeze(void);
 /* That there is one failure, of that step, path (NULL: none) and errno. */
 void ck_failed(const char *step, const char *path, int error);
 
-/* Drops it; what is expected of failures. */
-void must_drop(const char *manifest_path, size_t failures);
+/* Drops it, with as many failures. */
+void must_drop(const char *manifest_path, size_t expected);
 
 /* The state that the catalog knows; 0 if it does not know the checkpoint. */
 enum checkpoint_state state_of(uint64_t ktime);

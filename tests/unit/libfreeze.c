@@ -78,7 +78,7 @@ void close_store(void)
 
 void freeze_setup(void)
 {
-	source_setup();
+	source_setup_in_memory();
 	open_store();
 }
 

@@ -24,12 +24,28 @@ const struct arena_spec small_spec = {
 	.meta_size = 64,
 };
 
-void source_setup(void)
+static bool make_source(const char *parent)
 {
-	strcpy(source, "/tmp/relinkfs-unit-XXXXXX");
-	ck_assert_ptr_nonnull(mkdtemp(source));
+	snprintf(source, sizeof(source), "%s/relinkfs-unit-XXXXXX", parent);
+	return mkdtemp(source) != NULL;
+}
+
+static void open_source(void)
+{
 	source_fd = open(source, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	ck_assert_int_ge(source_fd, 0);
+}
+
+void source_setup(void)
+{
+	ck_assert(make_source("/tmp"));
+	open_source();
+}
+
+void source_setup_in_memory(void)
+{
+	ck_assert(make_source("/dev/shm") || make_source("/tmp"));
+	open_source();
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)

@@ -12,6 +12,8 @@
 extern char source[64];
 extern int source_fd;
 void source_setup(void);
+/* The same where nothing waits for a disk, if there is such a place. */
+void source_setup_in_memory(void);
 void source_teardown(void);
 
 /* A session state of a small size. */

@@ -104,6 +104,10 @@ static int remove_file(struct session *session, int dirfd, const char *name,
 	if (known) {
 		node_fd_pin(session->nodes, slot);
 		error = remove_known(session, slot, dirfd, name, st, original);
+		/* One visible link less, and the kernel does not know.  Takes no lock in it. */
+		if (!error && session->se)
+			fuse_lowlevel_notify_inval_inode(session->se,
+							 node_at(session->nodes, slot)->id, -1, 0);
 	} else {
 		error = unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
 	}

@@ -77,7 +77,7 @@ wait_until() {
 	local end=$((SECONDS + ${2-20}))
 	until eval "$1" 2>/dev/null; do
 		((SECONDS < end)) || fail "not true within ${2-20} s: $1"
-		read -rt 0.02 <>"$WORK/never" || true
+		read -rt 0.02 <>"$WORK/tick" || true
 	done
 }
 
@@ -164,6 +164,7 @@ holder() {
 	) &
 	HOLD_PID[$name]=$!
 	exec {HOLD_IN[$name]}>"$in" {HOLD_OUT[$name]}<"$out"
+	hold_ask "$name" pid # it runs, also behind a prefix that has work to do
 }
 
 hold_ask() {
@@ -216,6 +217,19 @@ kill_holder() {
 forget_holder() {
 	exec {HOLD_IN[$1]}>&- {HOLD_OUT[$1]}<&-
 	unset "HOLD_PID[$1]" "HOLD_IN[$1]" "HOLD_OUT[$1]"
+}
+
+# adopt_named NAME SLOT PATH: of the fds of a restart, by their name in LISTEN_FDNAMES.
+adopt_named() {
+	local names i
+	h "$1" env LISTEN_FDNAMES
+	IFS=: read -ra names <<<"$REPLY"
+	for i in "${!names[@]}"; do
+		[[ ${names[i]} == "${3##*/}" ]] || continue
+		h "$1" adopt "$2" $((i + 3))
+		return
+	done
+	fail "holder $1: no fd named ${3##*/} among ${names[*]}"
 }
 
 release_all() {
@@ -301,6 +315,7 @@ on_exit() { # STATUS
 	set +ux
 	(($1 == 0 || $1 == 77)) && return
 	cp "$WORK"/sanitizer/* "$WORK/out" "$WORK/err" "$LOGS/" 2>/dev/null || true
+	head -qn 20 "$WORK"/sanitizer/* 2>/dev/null | cut -c 1-160 >&2 || true
 	echo "-- the end of the daemon's log" >&2
 	tail -n 15 "$DAEMON_LOG" >&2
 	echo "-- the end of the trace" >&2
@@ -310,7 +325,7 @@ on_exit() { # STATUS
 begin_case() {
 	exec {BASH_XTRACEFD}>"$LOGS/trace"
 	PS4='+ ${BASH_SOURCE[0]:-case}:$LINENO: '
-	mkfifo "$WORK/never"
+	mkfifo "$WORK/tick" "$WORK/never" # nobody writes to them; only "never" blocks who opens it
 	: >"$DAEMON_LOG"
 	trap 'on_error $? "$BASH_COMMAND"' ERR
 	trap 'on_exit $?' EXIT

@@ -25,7 +25,7 @@ jq -r '.entries[] | "\(.ino) \(.link)"' "$MANIFEST" | sort >"$WORK/expected"
 (cd "$MNT" && find lost+found/checkpoint -name 'unlink-at-restart-*-*' -printf '%i %p\n') | sort >"$WORK/seen"
 cmp "$WORK/expected" "$WORK/seen"
 kill_holder old
-assert_vault 0
+wait_until '(( $(vault_count) == 0 ))' 60
 
 holder new ckpt-restart "$MANIFEST" --
 h_is "$count" new env LISTEN_FDS
@@ -33,5 +33,5 @@ h_is 0 new checkmany 3 "$count"
 assert_eq "" "$(checkpoint_files)"
 assert_hidden "$count"
 release new
+wait_until '(( $(vault_count) == 0 ))' 60
 assert_hidden 0
-assert_vault 0

@@ -34,7 +34,7 @@ kill_holder a
 mount_relinkfs
 assert_eq named "$(cat "$MNT/named")"
 frozen_is_whole
-capture 0 ckpt-restart "$MANIFEST" -- sh -c 'cat <&3 || cat <&4'
+capture 0 ckpt-restart "$MANIFEST" -- sh -c 'cat /proc/self/fd/3 || cat /proc/self/fd/4'
 assert_match frozen "$OUT"
 assert_eq "" "$(checkpoint_files)"
 
@@ -86,7 +86,7 @@ for round in 1 2 3; do
 	) &
 	churner=$!
 	wait_until '[[ -s $WORK/made.$round ]]'
-	read -rt "0.0$((round * 3))" <>"$WORK/never" || true
+	read -rt "0.0$((round * 3))" <>"$WORK/tick" || true
 	kill9_relinkfs
 	wait "$churner" || true
 	kill_holder a

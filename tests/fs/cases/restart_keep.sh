@@ -18,7 +18,7 @@ files=$(checkpoint_files)
 
 restart() { # ARG...
 	holder new ckpt-restart "$@" --
-	h new adopt f 3
+	adopt_named new f f
 	h_is "$inode" new fstat f ino
 	h_is "kept" new pread f 0 10
 	h_is "$MNT/f (deleted)" new name f
@@ -37,7 +37,7 @@ assert_vault 0
 # Twice at the same time.
 restart --keep "$MANIFEST"
 holder twin ckpt-restart --keep "$MANIFEST" --
-h twin adopt f 3
+adopt_named twin f f
 h_is "$inode" twin fstat f ino
 release new twin
 assert_eq "$files" "$(checkpoint_files)"

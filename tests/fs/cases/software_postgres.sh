@@ -49,7 +49,7 @@ relinkctl drop "$CKPT" "$MNT"
 server -m immediate stop
 server -l "$WORK/postgres/server.log" start
 sum_is_right
-"${as[@]}" "$bin/pgbench" -c 4 -j 2 -t 50 >>"$LOGS/postgres.log" 2>&1
+"${as[@]}" "$bin/pgbench" -n -c 4 -j 2 -t 50 >>"$LOGS/postgres.log" 2>&1
 sum_is_right
 sql 'VACUUM FULL; REINDEX DATABASE postgres' 
 server -m fast stop

@@ -30,7 +30,7 @@ fallocate -p -l 8M -o 0 "$fd"
 h a fstat f blocks
 ((REPLY * 512 < 4 << 20)) || fail "punching left $REPLY blocks"
 cp --sparse=auto --reflink=auto "$fd" "$MNT/copy"
-assert_eq island "$(tail -c +$(((512 << 20) + 1)) "$MNT/copy" | head -c 6)"
+assert_eq island "$(dd if="$MNT/copy" bs=1M skip=512 count=1 status=none | tr -d "\0")"
 (($(stat -c %b "$MNT/copy") * 512 < 2 << 20)) || fail "the copy is not sparse"
 
 # A terabyte with nothing in it is frozen and restarted like any other file.

@@ -20,7 +20,6 @@ touch -d '2001-02-03 04:05:06.123456789' "$MNT/sub/file one"
 setfattr -n user.colour -v red "$MNT/sub/file one"
 chown 12:34 "$MNT/sub/file one"
 h b open f "$MNT/sub/file one" w,sync,cloexec
-h b mmap f m 4 2>/dev/null || true
 rm "$MNT/sub/file one"
 
 mkfifo "$MNT/fifo"

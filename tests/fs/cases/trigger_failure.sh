@@ -60,7 +60,10 @@ for i in range(64999):
     os.link(sys.argv[1], sys.argv[2] + str(i))' "$SRC/many" "$SRC/here/l-"
 	capture '!' ln "$MNT/many" "$MNT/one-more"
 	assert_match "Too many links" "$ERR"
-	rm "$MNT/many" "$SRC/here/l-1"
+	echo new >"$MNT/new"
+	mv "$MNT/new" "$MNT/many"
+	assert_eq new "$(cat "$MNT/many")"
+	h_is 64999 a fstat many nlink
 	capture '!' ckpt-trigger "$MNT"
 	assert_eq "" "$(checkpoint_files)" "left by a checkpoint without a link to spare"
 	h a close many

@@ -69,7 +69,8 @@ struct run {
 	struct checkpoint checkpoint;
 	struct restart_map *maps;
 	struct restart *restart;
-	struct varlink_client *daemon; /* NULL: a plain directory */
+	bool on_mount;                 /* else a plain directory, without a daemon */
+	struct varlink_client *daemon; /* NULL: not connected now */
 	char *program;
 	size_t reported; /* problems that were told */
 	int terminal;    /* standard error, also when its number was given away */
@@ -296,11 +297,13 @@ static int find(struct run *run)
 		return status_of(r);
 	}
 	/* It answers; the connection that is used comes when the plan's numbers are taken. */
-	if (run->daemon)
+	run->on_mount = run->daemon != NULL;
+	if (run->on_mount)
 		varlink_disconnect(run->daemon);
 	else
 		say(run, "%s is not a relinkfs mount: its files are handled directly",
 			run->checkpoint.root);
+	run->daemon = NULL;
 	return -1;
 }
 
@@ -397,13 +400,13 @@ static int give_names(struct run *run)
 	const struct restart_namer namer = { run, alias, unalias };
 	int r;
 
-	if (run->daemon) {
+	if (run->on_mount) {
 		r = connect_again(run);
 		r = r ? r : check_rights(run);
 		if (r)
 			return r;
 	}
-	r = run->options.names ? restart_name(run->restart, run->daemon ? &namer : NULL) : 0;
+	r = run->options.names ? restart_name(run->restart, run->on_mount ? &namer : NULL) : 0;
 	report_problems(run);
 	if (r == 0)
 		return -1;
@@ -432,7 +435,7 @@ static int drop(struct run *run)
 {
 	int r;
 
-	if (run->daemon && run->checkpoint.manifest_path)
+	if (run->on_mount && run->checkpoint.manifest_path)
 		return drop_by_daemon(run);
 	r = restart_drop(run->restart, run->checkpoint.manifest_path);
 	report_problems(run);
@@ -446,7 +449,7 @@ static void drop_in_between(void *ctx)
 {
 	struct run *run = ctx;
 
-	if (!run->daemon || connect_again(run) == 0)
+	if (!run->on_mount || connect_again(run) == 0)
 		if (drop(run) == 0)
 			return;
 	tool_error("warning: the command runs, and links of checkpoint %s are left: see relinkctl drop",
@@ -536,7 +539,7 @@ static int show(struct run *run, int status)
 
 static int drop_only(struct run *run)
 {
-	int status = run->daemon ? connect_again(run) : 0;
+	int status = run->on_mount ? connect_again(run) : 0;
 
 	report_problems(run);
 	if (status == 0)

@@ -515,18 +515,26 @@ void hide_settle(struct session *session, uint32_t slot)
 {
 	struct node_record *node = node_at(session->nodes, slot);
 	int fd = node_fd_get(session->nodes, slot);
+	uint64_t id = node->id;
+	bool frozen = false;
 
 	if (fd < 0)
 		return;
 	store_mutation_begin(session->store);
 	node_lock(session->nodes, slot);
-	if (node->entry && !node->nopen && has_other_name(session, slot, fd)) {
-		store_forget(session->store, node->entry);
-		hide_set_entry(node, 0);
+	if (node->entry && !node->nopen) {
+		frozen = store_entry(session->store, node->entry)->nfrozen > 0;
+		if (has_other_name(session, slot, fd)) {
+			store_forget(session->store, node->entry);
+			hide_set_entry(node, 0);
+		}
 	}
 	node_unlock(session->nodes, slot);
 	store_mutation_end(session->store);
 	node_fd_put(session->nodes, slot);
+	/* A frozen link that somebody looked at is a name in the kernel's cache. */
+	if (frozen)
+		session_prune(session, id);
 }
 
 void hide_last_begin(void *ctx)

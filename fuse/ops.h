@@ -69,6 +69,13 @@ struct node_ref {
 int ref_get(struct session *session, fuse_ino_t id, struct node_ref *ref);
 void ref_put(struct session *session, const struct node_ref *ref);
 
+/*
+ * Asks the kernel to let go of the names of an inode that it keeps but nobody uses, so
+ * that FORGET comes with the last user.  A kernel before 6.18 does not know the request:
+ * there FORGET comes when it is short of memory.  No lock may be held.
+ */
+void session_prune(struct session *session, uint64_t id);
+
 /* Is @name, in the directory @parent, the vault's?  Nobody may see or take that name. */
 bool name_reserved(fuse_ino_t parent, const char *name);
 

@@ -54,6 +54,33 @@ static void attributes_changed(void *ctx, uint64_t owner)
 		fuse_lowlevel_notify_inval_inode(session->se, owner, -1, 0);
 }
 
+/* Protocol 7.45, newer than the library's header: struct fuse_notify_prune_out with one id. */
+#define NOTIFY_PRUNE 9
+
+struct notify_prune {
+	struct {
+		uint32_t len;
+		int32_t error;
+		uint64_t unique;
+	} header;
+	uint32_t count;
+	uint32_t padding;
+	uint64_t spare;
+	uint64_t id;
+};
+
+void session_prune(struct session *session, uint64_t id)
+{
+	const struct notify_prune notify = {
+		.header = { .len = sizeof(notify), .error = NOTIFY_PRUNE },
+		.count = 1,
+		.id = id,
+	};
+
+	if (session->se && write(fuse_session_fd(session->se), &notify, sizeof(notify)) < 0)
+		log_debug("names of node %llu cannot be pruned: %m", (unsigned long long)id);
+}
+
 static void name_changed(void *ctx, const char *path)
 {
 	struct session *session = ctx;

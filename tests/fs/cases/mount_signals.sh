@@ -58,7 +58,7 @@ for options in passthrough=auto passthrough=off,threads=2; do
 	workers=()
 	for i in 1 2 3 4; do
 		(
-			cd "$MNT"
+			cd "$MNT" || exit
 			while echo data >busy.$i && cat busy.$i >/dev/null && rm busy.$i; do
 				: >"$WORK/working.$i"
 			done 2>/dev/null

@@ -6,6 +6,7 @@ holder old
 for name in one two three; do
 	h old open "$name" "$MNT/$name" rw,creat
 	h old write "$name" "$name"
+	h old seek "$name" 0 set
 	rm "$MNT/$name"
 done
 trigger
@@ -76,7 +77,7 @@ printf '%s' "$good" >"$MANIFEST"
 # Fewer fds than are needed, or an impossible number.
 before=$(state)
 # (Who may raise the hard limit does so.)
-capture 1 capsh --drop=cap_sys_resource -- -c 'ulimit -Hn 40 && exec ckpt-restart "$1" -- true' \
+capture 1 capsh --drop=cap_sys_resource -- -c 'ulimit -n 40 && exec ckpt-restart "$1" -- true' \
 	sh "$MANIFEST"
 assert_match "limit is 40" "$ERR"
 assert_eq "$before" "$(state)" "after a restart without fds"

@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/vfs.h>
 #include <time.h>
@@ -31,6 +32,8 @@
 /* How long a start waits for the end of an earlier one; how often it looks. */
 #define TAKEN_NS (3 * NSEC_PER_SEC)
 #define TAKEN_PAUSE_NS 20000000
+/* A limit of open files below this is worth a warning. */
+#define FEW_FILES 16384
 /* How long a listing waits for what the kernel has queued. */
 #define SETTLE_NS (NSEC_PER_SEC / 10)
 
@@ -55,6 +58,18 @@ static bool in_memory(int fd)
 	return fstatfs(fd, &st) == 0 && (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC);
 }
 
+/* Every inode that is open or hidden has a descriptor here. */
+static void warn_of_few_files(struct control_status *status)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < FEW_FILES)
+		control_status_warn(status,
+			"at most %llu inodes can be open or hidden: the daemon's limit of open "
+			"files (ulimit -Hn, LimitNOFILE=) is low",
+			(unsigned long long)limit.rlim_cur);
+}
+
 static void host_status(void *ctx, struct control_numbers *out, struct control_status *status)
 {
 	struct daemon *daemon = ctx;
@@ -73,6 +88,7 @@ static void host_status(void *ctx, struct control_numbers *out, struct control_s
 	};
 	control_status_backing(status, options->source, !volatile_source,
 		volatile_source ? "a filesystem in memory: nothing survives a reboot" : NULL);
+	warn_of_few_files(status);
 	if (volatile_source)
 		control_status_warn(status, "%s is in memory: checkpoints do not survive a reboot",
 			options->source);

@@ -68,3 +68,9 @@ relinkfs "$SRC" "$MNT" <&- >&- 2>&-
 mountpoint -q "$MNT" || fail "not mounted without standard streams"
 daemon=$(pgrep -x relinkfs)
 ended
+
+# A limit that is low, and that the daemon may not raise, is warned of.
+(ulimit -n 500 && exec setpriv --bounding-set=-sys_resource relinkfs "$SRC" "$MNT")
+daemon=$(pgrep -x relinkfs)
+assert_match "at most 500 inodes" "$(relinkctl status --json "$MNT" | jq -r '.warnings[]')"
+ended

@@ -523,7 +523,7 @@ void hide_settle(struct session *session, uint32_t slot)
 	store_mutation_begin(session->store);
 	node_lock(session->nodes, slot);
 	if (node->entry && !node->nopen) {
-		frozen = store_entry(session->store, node->entry)->nfrozen > 0;
+		frozen = store_frozen_links(session->store, node->entry) > 0;
 		if (has_other_name(session, slot, fd)) {
 			store_forget(session->store, node->entry);
 			hide_set_entry(node, 0);

@@ -8,12 +8,14 @@
 #include "store/db.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -264,6 +266,14 @@ static int set_aside(int dirfd, const char *name, const char *reason)
 	return 0;
 }
 
+/* Whatever else may lie under that name, a link to somewhere else above all. */
+static bool is_no_file(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISREG(st.st_mode);
+}
+
 static int open_or_replace(struct db *db, int dirfd, const char *name, enum catalog_origin *origin)
 {
 	char base[PROC_FD_PATH_SIZE];
@@ -273,7 +283,10 @@ static int open_or_replace(struct db *db, int dirfd, const char *name, enum cata
 
 	if (!path)
 		return -ENOMEM;
-	ret = open_file(db, path, &empty);
+	if (is_no_file(dirfd, name))
+		ret = unusable(db, "it is not a regular file");
+	else
+		ret = open_file(db, path, &empty);
 	*origin = empty ? CATALOG_MADE : CATALOG_KEPT;
 	if (ret != -EUCLEAN)
 		return ret;

@@ -242,6 +242,19 @@ static int describe_all(struct freezing *freezing, struct place *place)
 	return ret;
 }
 
+/* Folders that were made for links which then were not. */
+static void remove_unused_folders(struct freezing *freezing)
+{
+	bool unused = false;
+
+	for (size_t i = 0; i < freezing->count; i++)
+		unused |= freezing->items[i].state == ITEM_GONE ||
+			  freezing->items[i].state == ITEM_LEFT_OUT;
+	for (size_t i = freezing->nfolders; unused && i-- > 0;)
+		if (freezing->folders[i].made)
+			folders_remove(freezing->store, &freezing->folders[i].path, 1);
+}
+
 int freeze_make_links(struct freezing *freezing)
 {
 	struct place place = { .fd = -1 };
@@ -250,6 +263,8 @@ int freeze_make_links(struct freezing *freezing)
 	for (size_t i = 0; i < freezing->count && !ret; i += CHUNK)
 		ret = link_chunk(freezing, i,
 			i + CHUNK < freezing->count ? i + CHUNK : freezing->count, &place);
+	if (!ret)
+		remove_unused_folders(freezing);
 	if (!ret)
 		ret = describe_all(freezing, &place);
 	util_close(&place.fd);

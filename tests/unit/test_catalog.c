@@ -522,6 +522,22 @@ START_TEST(from_the_future)
 }
 END_TEST
 
+START_TEST(not_a_file)
+{
+	char aside[256] = "";
+
+	close_catalog();
+	ck_assert_int_eq(unlinkat(dir, CATALOG_NAME, 0), 0);
+	ck_assert_int_eq(_i ? mkdirat(dir, CATALOG_NAME, 0700) :
+			      symlinkat("/etc/passwd", dir, CATALOG_NAME),
+		0);
+	ck_assert_int_eq(open_catalog(false), CATALOG_REPLACED);
+	ck_assert_int_eq(names_like(CATALOG_NAME ".corrupt-", aside), 1);
+	ck_assert(logged("not a regular file"));
+	add(3);
+}
+END_TEST
+
 START_TEST(empty_file)
 {
 	close_catalog();
@@ -670,6 +686,7 @@ int main(void)
 	tcase_add_test(tcase, truncated);
 	tcase_add_test(tcase, of_another_program);
 	tcase_add_test(tcase, from_the_future);
+	tcase_add_loop_test(tcase, not_a_file, 0, 2);
 	tcase_add_test(tcase, empty_file);
 	tcase_add_test(tcase, killed_in_the_middle);
 	tcase_add_test(tcase, removed_while_open);

@@ -302,12 +302,17 @@ START_TEST(partial)
 		hide_new("c", S_IFREG) };
 
 	fail_at("link", 2, EPERM, 1);
-	ck_assert_int_eq(freeze_all(NULL, true, false), 0);
+	ck_assert_int_eq(freeze_all("made/%t/%n/x", true, false), 0);
 	ck_failed("link", "b", EPERM);
+	/* Not even the folder that was made for it. */
+	ck_assert_ptr_nonnull(result->failures[0].link);
+	*strrchr(result->failures[0].link, '/') = '\0';
+	ck_assert(!exists(result->failures[0].link));
 	ck_assert_uint_eq(result->manifest->nentries, 2);
 	ck_assert_uint_eq(result->manifest->entries[1].n, 3);
 	ck_assert_uint_eq(frozen(entries[1]), 0);
 	must_drop(result->manifest->path, 0);
+	ck_assert(!exists("made"));
 }
 END_TEST
 

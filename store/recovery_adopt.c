@@ -195,15 +195,20 @@ static void warn_of_stray(struct recovery *recovery, const char *name)
 /* Manifests first: a link belongs to something when its checkpoint is known. */
 static int read_all(struct recovery *recovery, struct known *known, char **names, size_t count)
 {
+	const char *rest;
 	uint64_t ktime;
 	int ret = 0;
 
-	for (size_t i = 0; i < count && !ret; i++)
-		if (strcmp(parse_name(names[i], &ktime), ".json") == 0)
+	for (size_t i = 0; i < count && !ret; i++) {
+		rest = parse_name(names[i], &ktime);
+		if (rest && strcmp(rest, ".json") == 0)
 			ret = read_manifest(recovery, known, names[i], ktime);
-	for (size_t i = 0; i < count && !ret; i++)
-		if (*parse_name(names[i], &ktime) == '-' && !idmap_find(&known->ktimes, ktime, 0))
+	}
+	for (size_t i = 0; i < count && !ret; i++) {
+		rest = parse_name(names[i], &ktime);
+		if (rest && *rest == '-' && !idmap_find(&known->ktimes, ktime, 0))
 			warn_of_stray(recovery, names[i]);
+	}
 	return ret;
 }
 

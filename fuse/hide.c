@@ -511,30 +511,28 @@ static bool has_other_name(struct session *session, uint32_t slot, int fd)
 	return st.st_nlink > store_frozen_links(session->store, node->entry);
 }
 
-void hide_settle(struct session *session, uint32_t slot)
+static void drop_if_named(struct session *session, uint32_t slot)
 {
 	struct node_record *node = node_at(session->nodes, slot);
 	int fd = node_fd_get(session->nodes, slot);
-	uint64_t id = node->id;
-	bool frozen = false;
 
 	if (fd < 0)
 		return;
 	store_mutation_begin(session->store);
 	node_lock(session->nodes, slot);
-	if (node->entry && !node->nopen) {
-		frozen = store_frozen_links(session->store, node->entry) > 0;
-		if (has_other_name(session, slot, fd)) {
-			store_forget(session->store, node->entry);
-			hide_set_entry(node, 0);
-		}
+	if (node->entry && !node->nopen && has_other_name(session, slot, fd)) {
+		store_forget(session->store, node->entry);
+		hide_set_entry(node, 0);
 	}
 	node_unlock(session->nodes, slot);
 	store_mutation_end(session->store);
 	node_fd_put(session->nodes, slot);
-	/* A frozen link that somebody looked at is a name in the kernel's cache. */
-	if (frozen)
-		session_prune(session, id);
+}
+
+void hide_settle(struct session *session, uint32_t slot)
+{
+	if (!session_prune(session, node_at(session->nodes, slot)->id))
+		drop_if_named(session, slot);
 }
 
 void hide_last_begin(void *ctx)

@@ -34,9 +34,11 @@ int hide_tmpfile(struct session *session, const struct node_ref *parent, uint32_
 
 /*
  * The last description of an inode that has an entry was closed.  If it has another name
- * (one of several links, or a nameless file that was linked in), that name keeps it from
- * now on, and removing that one hides it again: the kernel may hold such an inode in its
- * caches for ever, and its entry would stay as long.
+ * (one of several links, a nameless file that was linked in, a frozen link that somebody
+ * looked at), the kernel may keep it in its caches for ever, and its entry would stay as
+ * long.  So the kernel is asked to let go of names that nobody uses: FORGET then comes
+ * with the last user.  A kernel that does not know that request: the other name keeps
+ * the data from now on, and removing that one hides it again.
  */
 void hide_settle(struct session *session, uint32_t slot);
 

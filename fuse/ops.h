@@ -40,6 +40,7 @@ struct session {
 	bool passthrough;      /* set by INIT; per node it may still fail: NODE_F_SPLICE */
 	const char *io_reason;
 	atomic_bool warned_passthrough;
+	atomic_bool cannot_prune;
 	atomic_bool ready;
 };
 
@@ -71,10 +72,10 @@ void ref_put(struct session *session, const struct node_ref *ref);
 
 /*
  * Asks the kernel to let go of the names of an inode that it keeps but nobody uses, so
- * that FORGET comes with the last user.  A kernel before 6.18 does not know the request:
- * there FORGET comes when it is short of memory.  No lock may be held.
+ * that FORGET comes with the last user.  False: this kernel does not know the request
+ * (6.18 does).  No lock may be held.
  */
-void session_prune(struct session *session, uint64_t id);
+bool session_prune(struct session *session, uint64_t id);
 
 /* Is @name, in the directory @parent, the vault's?  Nobody may see or take that name. */
 bool name_reserved(fuse_ino_t parent, const char *name);

@@ -66,18 +66,22 @@ int session_stat(struct session *session, uint32_t slot, int fd, struct stat *st
 }
 
 /*
- * The link count in @st may have been read while the inode was being hidden or dropped.
- * Only where that can matter it is read again, under the lock.
+ * The link count may have been read while the inode was being hidden or dropped: only
+ * where that can matter it is read again, under the lock.  And a name of an inode that
+ * has an entry is not to be kept after its last use, as it would keep the entry.
  */
-static int settle_links(struct session *session, uint32_t slot, struct stat *st)
+static int settle(struct session *session, uint32_t slot, struct fuse_entry_param *entry)
 {
+	struct stat *st = &entry->attr;
 	int fd, error = 0;
-	bool again;
+	bool hidden;
 
 	node_lock(session->nodes, slot);
-	again = node_at(session->nodes, slot)->entry || (st->st_nlink > 1 && !S_ISDIR(st->st_mode));
+	hidden = node_at(session->nodes, slot)->entry != 0;
 	node_unlock(session->nodes, slot);
-	if (!again)
+	if (hidden)
+		entry->entry_timeout = 0;
+	if (!hidden && (st->st_nlink <= 1 || S_ISDIR(st->st_mode)))
 		return 0;
 	fd = node_fd_get(session->nodes, slot);
 	if (fd < 0)
@@ -100,7 +104,7 @@ static int enter(struct session *session, const struct node_key *key, int fd,
 	entry->generation = 0;
 	entry->attr_timeout = session->config.attr_timeout;
 	entry->entry_timeout = session->config.entry_timeout;
-	error = settle_links(session, slot, &entry->attr);
+	error = settle(session, slot, entry);
 	if (error)
 		node_forget(session->nodes, entry->ino, 1);
 	return error;
@@ -149,10 +153,18 @@ static bool is_dots(const char *name)
 	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
 }
 
+/* Checkpoints make and remove names behind the kernel's back here: none is kept by it. */
+static bool is_checkpoint_dir(const struct session *session, const struct node_ref *dir)
+{
+	const struct node_record *node = node_at(session->nodes, dir->slot);
+
+	return memcmp(&node->key, &session->checkpoint_dir, sizeof(node->key)) == 0;
+}
+
 int session_lookup(struct session *session, const struct node_ref *parent, const char *name,
 		   struct fuse_entry_param *entry)
 {
-	int fd;
+	int fd, error;
 
 	if (name_reserved(node_at(session->nodes, parent->slot)->id, name))
 		return -ENOENT;
@@ -165,7 +177,10 @@ int session_lookup(struct session *session, const struct node_ref *parent, const
 		if (fd < 0)
 			return -errno;
 	}
-	return session_enter(session, fd, entry);
+	error = session_enter(session, fd, entry);
+	if (is_checkpoint_dir(session, parent))
+		entry->entry_timeout = 0;
+	return error;
 }
 
 int session_lookup_light(struct session *session, const struct node_ref *parent, const char *name,
@@ -180,7 +195,10 @@ int session_lookup_light(struct session *session, const struct node_ref *parent,
 		return error;
 	if (node_key_needs_fd(&key))
 		return session_lookup(session, parent, name, entry);
-	return enter(session, &key, -1, entry);
+	error = enter(session, &key, -1, entry);
+	if (is_checkpoint_dir(session, parent))
+		entry->entry_timeout = 0;
+	return error;
 }
 
 void reply_entry(fuse_req_t req, int error, const struct fuse_entry_param *entry)
@@ -193,14 +211,9 @@ void reply_entry(fuse_req_t req, int error, const struct fuse_entry_param *entry
 		session_unlookup(session, entry);
 }
 
-/* Checkpoints make names behind the kernel's back here: "no such name" is not kept. */
 static double negative_timeout(struct session *session, const struct node_ref *parent)
 {
-	const struct node_record *node = node_at(session->nodes, parent->slot);
-
-	if (memcmp(&node->key, &session->checkpoint_dir, sizeof(node->key)) == 0)
-		return 0;
-	return session->config.negative_timeout;
+	return is_checkpoint_dir(session, parent) ? 0 : session->config.negative_timeout;
 }
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)

@@ -77,8 +77,12 @@ static int remove_known(struct session *session, uint32_t slot, int dirfd, const
 	uint32_t entry;
 	int error;
 
-	if (node->entry || !hide_may_be_in_use(session, node))
+	if (node->entry || !hide_may_be_in_use(session, node)) {
+		/* Should this be its last name, the fd keeps it for those who hold it by O_PATH. */
+		if (st->st_nlink <= 1)
+			node_fd_pin(session->nodes, slot);
 		return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
+	}
 	hide_object(&object, node, st, original);
 	error = store_hide_move(session->store, &object, dirfd, name, &entry);
 	if (!error)
@@ -95,14 +99,12 @@ static int remove_file(struct session *session, int dirfd, const char *name,
 
 	if (!slot)
 		return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
-	/* Should this be its last name, the fd keeps it for those who hold it by O_PATH. */
 	fd = node_fd_get(session->nodes, slot);
 	if (fd < 0)
 		return fd;
 	node_lock(session->nodes, slot);
 	known = node_is(session->nodes, slot, key);
 	if (known) {
-		node_fd_pin(session->nodes, slot);
 		error = remove_known(session, slot, dirfd, name, st, original);
 		/* One visible link less, and the kernel does not know.  Takes no lock in it. */
 		if (!error && session->se)

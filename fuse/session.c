@@ -69,7 +69,7 @@ struct notify_prune {
 	uint64_t id;
 };
 
-void session_prune(struct session *session, uint64_t id)
+bool session_prune(struct session *session, uint64_t id)
 {
 	const struct notify_prune notify = {
 		.header = { .len = sizeof(notify), .error = NOTIFY_PRUNE },
@@ -77,8 +77,14 @@ void session_prune(struct session *session, uint64_t id)
 		.id = id,
 	};
 
-	if (session->se && write(fuse_session_fd(session->se), &notify, sizeof(notify)) < 0)
-		log_debug("names of node %llu cannot be pruned: %m", (unsigned long long)id);
+	if (!session->se || session->cannot_prune)
+		return false;
+	if (write(fuse_session_fd(session->se), &notify, sizeof(notify)) >= 0 || errno == ENOENT)
+		return true;
+	/* EINVAL: an older kernel.  Nothing else is known to come. */
+	session->cannot_prune = true;
+	log_debug("the kernel does not prune names: %m");
+	return false;
 }
 
 static void name_changed(void *ctx, const char *path)

@@ -3,12 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
+#include "store/likeness.h"
 #include "store/store_internal.h"
 #include "store/util.h"
 
@@ -28,47 +27,13 @@ int path_open_parent(int root_fd, const char *path)
 	return parent ? xopenat_beneath(root_fd, parent, O_PATH | O_DIRECTORY, 0) : -ENOMEM;
 }
 
-/* ---- identity ---- */
-
-static bool handle_differs(const struct manifest_entry *record, int pin)
-{
-	_Alignas(struct file_handle) char buffer[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-	struct file_handle *handle = (struct file_handle *)buffer;
-	int mount_id;
-
-	handle->handle_bytes = MAX_HANDLE_SZ;
-	if (!record->handle_len || name_to_handle_at(pin, "", handle, &mount_id, AT_EMPTY_PATH))
-		return false;
-	return handle->handle_type != record->handle_type ||
-	       handle->handle_bytes != record->handle_len ||
-	       memcmp(handle->f_handle, record->handle, record->handle_len) != 0;
-}
-
-/* Tools that copy keep times, some of them in whole seconds only. */
-static bool looks_like_copy(const struct manifest_entry *record, const struct stat *st)
-{
-	if (record->mtime.sec != st->st_mtim.tv_sec)
-		return false;
-	if (record->mtime.nsec != (uint32_t)st->st_mtim.tv_nsec && st->st_mtim.tv_nsec)
-		return false;
-	return (!S_ISREG(st->st_mode) && !S_ISLNK(st->st_mode)) ||
-	       record->size == (uint64_t)st->st_size;
-}
-
-static bool is_recorded(
-	const struct manifest_entry *record, const struct stat *st, int pin, bool copies)
-{
-	if ((record->mode & S_IFMT) != (st->st_mode & S_IFMT))
-		return false;
-	if (record->ino == st->st_ino && !handle_differs(record, pin))
-		return true;
-	return copies && looks_like_copy(record, st);
-}
+/* ---- looking ---- */
 
 int link_check(int root_fd, const char *link, const struct manifest_entry *record, bool copies,
 	enum link_status *out)
 {
 	autofd int pin = xopenat_beneath(root_fd, link, O_PATH | O_NOFOLLOW, 0);
+	enum likeness like;
 	struct stat st, root;
 
 	if (pin == -ENOENT || pin == -ENOTDIR) {
@@ -84,8 +49,8 @@ int link_check(int root_fd, const char *link, const struct manifest_entry *recor
 		return pin;
 	if (fstat(pin, &st) || fstat(root_fd, &root))
 		return -errno;
-	*out = st.st_dev == root.st_dev && is_recorded(record, &st, pin, copies) ? LINK_PRESENT
-										 : LINK_REPLACED;
+	like = st.st_dev == root.st_dev ? likeness(record, pin, &st) : LIKE_NOTHING;
+	*out = like >= LIKE_ITSELF || (copies && like == LIKE_A_COPY) ? LINK_PRESENT : LINK_REPLACED;
 	return 0;
 }
 

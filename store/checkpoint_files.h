@@ -20,9 +20,8 @@ int path_open_parent(int root_fd, const char *path);
 enum link_status { LINK_PRESENT, LINK_MISSING, LINK_REPLACED };
 
 /*
- * Is what lies at @link what @record says: the inode itself (type, number and,
- * where they can be compared, file handle), however it was changed since; or, with
- * @copies, what looks like a copy of it made elsewhere (type, size, time of the content).
+ * Is what lies at @link what @record says: the inode itself, or, with @copies, what looks
+ * like a copy of it made elsewhere (store/likeness.h).
  */
 int link_check(int root_fd, const char *link, const struct manifest_entry *record, bool copies,
 	enum link_status *out);

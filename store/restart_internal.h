@@ -3,11 +3,9 @@
 #ifndef RELINKFS_STORE_RESTART_INTERNAL_H
 #define RELINKFS_STORE_RESTART_INTERNAL_H
 
+#include "store/likeness.h"
 #include "store/restart.h"
 #include "store/util.h"
-
-/* How a link compares with what was frozen. */
-enum restart_likeness { LIKE_NOTHING, LIKE_A_COPY, LIKE_ITSELF, LIKE_ITSELF_SURELY };
 
 struct restart_entry {
 	const struct manifest_entry *record;
@@ -15,7 +13,7 @@ struct restart_entry {
 	size_t first, count;  /* its items */
 	dev_t dev;            /* identity of what was opened, from then on */
 	ino_t ino;
-	enum restart_likeness like;
+	enum likeness like;
 	bool name_at_drop;    /* a directory that gets its name when its link goes */
 };
 

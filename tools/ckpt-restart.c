@@ -430,12 +430,15 @@ static int drop_by_daemon(struct run *run)
 	return status;
 }
 
-/* A manifest that lies elsewhere may have been edited: then only what it names is dropped. */
+/*
+ * A manifest that lies elsewhere may have been edited: then only what it names is dropped.
+ * What was taken by force the daemon would not take for the links of this checkpoint.
+ */
 static int drop(struct run *run)
 {
 	int r;
 
-	if (run->on_mount && run->checkpoint.manifest_path)
+	if (run->on_mount && run->checkpoint.manifest_path && !run->options.restart.force)
 		return drop_by_daemon(run);
 	r = restart_drop(run->restart, run->checkpoint.manifest_path);
 	report_problems(run);

@@ -116,11 +116,14 @@ void control_list_entries(struct request *request);
 void control_list_checkpoints(struct request *request);
 void control_show_checkpoint(struct request *request);
 
-/* What a caller may see: hidden entries of everybody, or only its own. */
+/* What a caller may see: what belongs to anybody, or only to itself. */
 bool control_may_see(const struct request *request, uid_t owner);
-/* Attributes of the inode of a hidden entry; 0 or -errno. */
-int control_stat_entry(const struct control_host *host, const struct entry_record *record,
-		       struct stat *out);
+/*
+ * False: the caller may not see this hidden entry.  Else *out has its attributes as they
+ * are now; if they cannot be had, those it was hidden with, and st_size is -1.
+ */
+bool control_look_at(const struct request *request, const struct entry_record *record,
+		     struct stat *out);
 
 /* The interface org.relinkfs, and org.varlink.service, in Varlink's language. */
 extern const char control_idl[], control_idl_service[];

@@ -13,7 +13,7 @@ bool control_may_see(const struct request *request, uid_t owner)
 	return request->privileged || request->caller.uid == owner;
 }
 
-int control_stat_entry(
+static int stat_entry(
 	const struct control_host *host, const struct entry_record *record, struct stat *out)
 {
 	struct vault *vault = store_vault(host->store);
@@ -21,6 +21,20 @@ int control_stat_entry(
 	if (record->state == ENTRY_HIDDEN && vault)
 		return vault_stat(vault, record->id, out);
 	return host->stat_owner ? host->stat_owner(host->ctx, record->owner, out) : -ENOENT;
+}
+
+/* The owner may have changed since it was hidden: who it belongs to now decides. */
+bool control_look_at(
+	const struct request *request, const struct entry_record *record, struct stat *out)
+{
+	if (stat_entry(request->host, record, out) < 0)
+		*out = (struct stat){
+			.st_mode = record->mode,
+			.st_uid = record->uid,
+			.st_gid = record->gid,
+			.st_size = -1,
+		};
+	return control_may_see(request, out->st_uid);
 }
 
 /* ---- holders ---- */
@@ -96,25 +110,24 @@ static json_t *holders_json(const struct holders *holders, uint64_t ino)
 /* ---- hidden entries ---- */
 
 static json_t *entry_json(
-	const struct request *request, const struct store_snapshot_entry *entry, int64_t now)
+	const struct store_snapshot_entry *entry, const struct stat *st, int64_t now)
 {
 	const struct entry_record *record = &entry->record;
 	json_t *object = json_pack("{s:o, s:s, s:s, s:i, s:I, s:I, s:I, s:o, s:I, s:i, s:b}", "id",
 		control_id(record->id), "state", entry_state_name(record->state), "type",
-		manifest_type_name(record->mode), "mode", (int)record->mode, "uid",
-		(json_int_t)record->uid, "gid", (json_int_t)record->gid, "ino",
+		manifest_type_name(st->st_mode), "mode", (int)st->st_mode, "uid",
+		(json_int_t)st->st_uid, "gid", (json_int_t)st->st_gid, "ino",
 		(json_int_t)record->ino, "hidden_at", control_time(record->hidden_at),
 		"age_seconds", (json_int_t)((now - record->hidden_at) / NSEC_PER_SEC), "frozen",
 		(int)record->nfrozen, "tmpfile", record->flags & ENTRY_F_TMPFILE);
-	struct stat st;
 
 	if (!object)
 		return NULL;
 	if (entry->path && *entry->path)
 		manifest_json_set_name(object, "path", entry->path);
-	if (control_stat_entry(request->host, record, &st) == 0) {
-		json_object_set_new(object, "size", json_integer(st.st_size));
-		json_object_set_new(object, "blocks", json_integer(st.st_blocks));
+	if (st->st_size >= 0) {
+		json_object_set_new(object, "size", json_integer(st->st_size));
+		json_object_set_new(object, "blocks", json_integer(st->st_blocks));
 	}
 	return object;
 }
@@ -125,15 +138,16 @@ static json_t *entries_json(const struct request *request, const struct holders 
 	json_t *array = json_array(), *object;
 	int64_t now = realtime_ns();
 	size_t count = 0;
+	struct stat st;
 
 	if (store_snapshot(request->host->store, &entries, &count) < 0) {
 		json_decref(array);
 		return NULL;
 	}
 	for (size_t i = 0; i < count; i++) {
-		if (!control_may_see(request, entries[i].record.uid))
+		if (!control_look_at(request, &entries[i].record, &st))
 			continue;
-		object = entry_json(request, &entries[i], now);
+		object = entry_json(&entries[i], &st, now);
 		if (object && holders)
 			json_object_set_new(
 				object, "holders", holders_json(holders, entries[i].record.ino));

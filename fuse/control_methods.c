@@ -47,12 +47,10 @@ static void count_hidden(const struct request *request, uint64_t *hidden, uint64
 	if (store_snapshot(request->host->store, &entries, &count) < 0)
 		return;
 	for (size_t i = 0; i < count; i++) {
-		const struct entry_record *record = &entries[i].record;
-
-		if (!control_may_see(request, record->uid))
+		if (!control_look_at(request, &entries[i].record, &st))
 			continue;
 		++*hidden;
-		if (control_stat_entry(request->host, record, &st) == 0)
+		if (st.st_size >= 0)
 			*bytes += (uint64_t)st.st_blocks * 512;
 	}
 	store_snapshot_free(entries, count);

@@ -125,15 +125,23 @@ const char *output_duration(int64_t ns, char text[OUTPUT_TEXT_SIZE])
 	return text;
 }
 
+/* Lists ask for few users many times. */
 const char *output_owner(uid_t uid, char text[OUTPUT_TEXT_SIZE])
 {
-	/* cppcheck-suppress getpwuidCalled */
-	const struct passwd *user = getpwuid(uid);
+	static char last_name[OUTPUT_TEXT_SIZE];
+	static uid_t last_uid;
+	const struct passwd *user;
 
-	if (user)
-		snprintf(text, OUTPUT_TEXT_SIZE, "%s", user->pw_name);
-	else
-		snprintf(text, OUTPUT_TEXT_SIZE, "%u", uid);
+	if (!last_name[0] || last_uid != uid) {
+		/* cppcheck-suppress getpwuidCalled */
+		user = getpwuid(uid);
+		if (user)
+			snprintf(last_name, sizeof(last_name), "%s", user->pw_name);
+		else
+			snprintf(last_name, sizeof(last_name), "%u", uid);
+		last_uid = uid;
+	}
+	memcpy(text, last_name, OUTPUT_TEXT_SIZE);
 	return text;
 }
 

@@ -241,9 +241,12 @@ static void unprivileged(void)
 
 START_TEST(the_unprivileged_see_only_their_own)
 {
-	autofd int a = hide_file("ours", 0, 100), b = hide_file("theirs", NOBODY, 100);
+	autofd int a = hide_file("ours", NOBODY, 100), b = hide_file("theirs", 0, 100);
 	struct client client = client_open();
 
+	/* Whose it is now counts, not whose it was when it was hidden. */
+	ck_assert_int_eq(fchown(a, 0, 0), 0);
+	ck_assert_int_eq(fchown(b, NOBODY, NOBODY), 0);
 	shown_id = freeze_with(&client, "{}");
 	as_nobody(unprivileged);
 	free(shown_id);

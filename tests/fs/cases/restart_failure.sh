@@ -65,7 +65,8 @@ edited '.entries[1].link = "/etc/passwd"' link
 edited '.entries[1].link = ".relinkfs/default/catalog.db"'
 edited '.entries[1].path = "../x"' path
 edited '.entries[1].n = .entries[0].n'
-edited '.entries[1].mode = 16877'
+edited '.entries[1].mode = "99999"' mode
+edited '.entries[1].type = "directory"' two
 edited '.entries[1].openers[0].fd = -7'
 edited '.entries[1].openers[0].flags = "x"'
 echo '{' >"$MANIFEST"

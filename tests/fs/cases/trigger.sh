@@ -63,8 +63,7 @@ assert_eq "1 2 3 4 5 6 7 8" "$(jq -r '[.entries[].n] | sort | map(tostring) | jo
 # Every link is where and what its entry says, in the mount and beneath it.
 while IFS=$'\t' read -r n link type mode uid gid size ino; do
 	assert_eq "lost+found/checkpoint/unlink-at-restart-$CKPT-$n" "$link" "name of link $n"
-	assert_eq "$mode $uid $gid $size $ino" \
-		"$(stat -c '%f %u %g %s %i' "$MNT/$link" | { read -r m r; echo "$((16#$m)) $r"; })" \
+	assert_eq "$mode $uid $gid $size $ino" "$(stat -c '0%a %u %g %s %i' "$MNT/$link")" \
 		"link $n ($type), by the mount"
 	assert_eq "$ino" "$(stat -c %i "$SRC/$link")" "inode of link $n in the source"
 	assert_eq "$type" "$(stat -c %F "$SRC/$link" | sed 's/ file$//; s/regular empty/regular/;

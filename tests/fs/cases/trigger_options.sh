@@ -90,12 +90,12 @@ done
 assert_missing "$MNT/a" "$MNT/x" "/tmp/%t-%n"
 long=$(printf 'l%.0s' {1..250})
 capture '!' ckpt-trigger --template "$long-%t-%n" "$MNT"
-assert_match "too long" "$ERR"
+assert_match "too long|bytes long" "$ERR"
 capture '!' ckpt-trigger --template "made/$long-%t-%n" "$MNT"
 assert_missing "$MNT/made"
 deep=$(printf 'dddddddddddddddddddd/%.0s' {1..210})
 capture '!' ckpt-trigger --template "$deep%t-%n" "$MNT"
-assert_match "too long" "$ERR"
+assert_match "too long|bytes long" "$ERR"
 assert_missing "$MNT/dddddddddddddddddddd"
 assert_eq "" "$(checkpoint_files)"
 

@@ -51,7 +51,8 @@ server -l "$WORK/postgres/server.log" start
 sum_is_right
 "${as[@]}" "$bin/pgbench" -n -c 4 -j 2 -t 50 >>"$LOGS/postgres.log" 2>&1
 sum_is_right
-sql 'VACUUM FULL; REINDEX DATABASE postgres' 
+sql 'VACUUM FULL'
+sql 'REINDEX DATABASE postgres'
 server -m fast stop
 remount_relinkfs
 server -l "$WORK/postgres/server.log" start

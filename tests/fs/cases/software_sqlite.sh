@@ -37,7 +37,7 @@ wait "$pid" || true
 exec {sql}>&-
 assert_eq 0 "$(sqlite3 "$db" "SELECT count(*) FROM t WHERE who = 'never'")"
 
-for mode in DELETE TRUNCATE PERSIST MEMORY; do
+for mode in TRUNCATE PERSIST MEMORY DELETE; do
 	sqlite3 "$db" "PRAGMA journal_mode=$mode; INSERT INTO t (who) VALUES ('$mode'); VACUUM" >/dev/null
 done
 assert_eq 184 "$(sqlite3 "$db" 'SELECT count(*) FROM t')"

@@ -82,14 +82,14 @@ assert_eq 1 "$(jq '[.entries[] | select(.tmpfile == true)] | length' "$MANIFEST"
 
 # The openers: by whom, on which fd, with what flags and offset.
 openers=$(entry_of "sub/file one" | jq -c '[.openers[] | select(.kind == "fd") |
-	{pid, fd, offset, mode: (.flags % 4)}] | sort_by(.pid, .fd)')
+	{pid, fd, offset, mode: (.flags[-1:] | tonumber % 4)}] | sort_by(.pid, .fd)')
 expected=$(jq -nc "[{pid: ${HOLD_PID[a]}, fd: 3, offset: 14, mode: 2},
 	{pid: ${HOLD_PID[a]}, fd: 4, offset: 7, mode: 0},
 	{pid: ${HOLD_PID[b]}, fd: 3, offset: 0, mode: 1}] | sort_by(.pid, .fd)")
 assert_eq "$expected" "$openers" "openers"
-flags=$(entry_of "sub/file one" | jq ".openers[] | select(.pid == ${HOLD_PID[b]}) | .flags")
-((flags & 02000000)) || fail "O_CLOEXEC is not in the flags $flags"
-((flags & 04010000)) || fail "O_SYNC is not in the flags $flags"
+flags=$(entry_of "sub/file one" | jq -r ".openers[] | select(.pid == ${HOLD_PID[b]}) | .flags")
+((8#$flags & 02000000)) || fail "O_CLOEXEC is not in the flags $flags"
+((8#$flags & 04010000)) || fail "O_SYNC is not in the flags $flags"
 assert_eq '["cwd"]' "$(entry_of dir | jq -c '[.openers[].kind]')" "openers of the working directory"
 assert_eq hold "$(entry_of fifo | jq -r '.openers[0].comm')"
 

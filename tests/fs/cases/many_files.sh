@@ -30,6 +30,7 @@ wait_until '(( $(vault_count) == 0 ))' 60
 holder new ckpt-restart "$MANIFEST" --
 h_is "$count" new env LISTEN_FDS
 h_is 0 new checkmany 3 "$count"
+(($(ls "/proc/$DAEMON/fd" | wc -l) < count + 2000)) || fail "more than one fd for each open file"
 assert_eq "" "$(checkpoint_files)"
 assert_hidden "$count"
 release new

@@ -29,3 +29,6 @@ file(GLOB documents CONFIGURE_DEPENDS
 	${PROJECT_SOURCE_DIR}/*.md ${PROJECT_SOURCE_DIR}/docs/*.md)
 install(FILES ${documents} ${PROJECT_SOURCE_DIR}/LICENSE
 	DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+file(GLOB completions CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/completions/*)
+install(FILES ${completions} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)

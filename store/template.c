@@ -78,8 +78,8 @@ static int check_component(
 		length += *p == '%' ? longest(p[1]) : 1;
 	if (length > NAME_MAX)
 		return util_why(why, -ENAMETOOLONG,
-			"template \"%s\": the component at position %td can become %zu "
-			"bytes long (at most %d)",
+			"template \"%s\": the component at position %td is too long: it can "
+			"become %zu bytes (at most %d)",
 			text, start - text + 1, length, NAME_MAX);
 	*total += length;
 	return 0;
@@ -102,8 +102,8 @@ static int check_components(const char *text, char **why)
 	}
 	if (total >= PATH_MAX)
 		return util_why(why, -ENAMETOOLONG,
-			"template: the name can become %zu bytes long (less than %d)", total,
-			PATH_MAX);
+			"template: the name is too long: it can become %zu bytes (less than %d)",
+			total, PATH_MAX);
 	return 0;
 }
 

@@ -42,7 +42,7 @@ odd=$'bad \xff utf-8 \t and \\ and "'
 : >"$MNT/$odd"
 tail -f "$MNT/$odd" >/dev/null &
 tailer=$!
-wait_until '[[ $(readlink /proc/$tailer/fd/3) == *utf-8* ]]'
+wait_until 'ls -l "/proc/$tailer/fd" | grep -aq utf-8'
 rm "$MNT/$odd"
 # Named again by others: they are no part of it.
 echo "another" >"$MNT/fifo"

@@ -85,6 +85,12 @@ entries() { jq -r '[(.entries // .)[] | .path] | sort | join(" ")'; }
 assert_eq "open/root open/user" "$(relinkctl list --json "$MNT" | entries)"
 assert_eq "open/user" "$("${as_user[@]}" relinkctl list --json "$MNT" | entries)"
 assert_eq "" "$(setpriv --reuid=77 --regid=77 --clear-groups --inh-caps=-all relinkctl list --json "$MNT" | entries)"
-assert_eq 0 "$("${as_user[@]}" relinkctl checkpoints --json "$MNT" | jq '[(.checkpoints // .)[] | select(.creator_uid != 1234)] | length')"
+nobody=(setpriv --reuid=77 --regid=77 --clear-groups --inh-caps=-all)
+assert_eq "[]" "$("${nobody[@]}" relinkctl checkpoints --json "$MNT" | jq -c '[.checkpoints[]]')"
+capture '!' "${nobody[@]}" relinkctl show --json "$kept" "$MNT"
+assert_eq "[2]" "$(relinkctl checkpoints --json "$MNT" | jq -c '[.checkpoints[] | select(.state == "committed") | .entries]')"
+assert_eq "[1]" "$("${as_user[@]}" relinkctl checkpoints --json "$MNT" | jq -c '[.checkpoints[] | select(.state == "committed") | .entries]')"
+assert_eq '["open/user"]' "$("${as_user[@]}" relinkctl show --json "$kept" "$MNT" | jq -c '[.manifest.entries[].path]')"
+assert_eq 1 "$("${as_user[@]}" relinkctl show --json "$kept" "$MNT" | jq '.links | length')" "links that are shown"
 capture 0 "${as_user[@]}" relinkctl status --json "$MNT"
 relinkctl drop "$kept" "$MNT"

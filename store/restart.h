@@ -116,7 +116,7 @@ int restart_open(struct restart *restart, int root_fd);
 enum restart_alias_mode { RESTART_LOOKUP, RESTART_EXCHANGE, RESTART_REPLACE_TYPE };
 struct restart_namer {
 	void *ctx;
-	/* 0 or -errno with *why (malloc'd). */
+	/* In place of the last one.  0 or -errno with *why (malloc'd). */
 	int (*alias)(void *ctx, const char *link, const char *path, enum restart_alias_mode *mode,
 		     char **why);
 	void (*unalias)(void *ctx);

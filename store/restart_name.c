@@ -222,7 +222,8 @@ static int play(struct restart *restart, const struct restart_entry *entry,
 		r = play_free(restart, entry, at, fds);
 	else
 		r = play_taken(restart, entry, at, mode == RESTART_REPLACE_TYPE, fds);
-	namer->unalias(namer->ctx);
+	if (r < 0)
+		namer->unalias(namer->ctx);
 	return r;
 }
 
@@ -359,29 +360,37 @@ static int name_entry(struct restart *restart, struct restart_entry *entry,
 	return r;
 }
 
+/* One entry, by its place in the list: 0 to go on, 1 to stop naming, or -ENOMEM. */
+static int name_next(struct restart *restart, size_t i, const struct restart_namer *namer)
+{
+	struct restart_entry *entry = &restart->entries[i];
+	autofree char *why = NULL;
+	int r;
+
+	if (!namer && S_ISDIR(entry->record->mode)) {
+		entry->name_at_drop = true;
+		return 0;
+	}
+	r = name_entry(restart, entry, namer, &why);
+	if (r == 0 || r == -ENOMEM)
+		return r;
+	if (namer && hopeless(r)) {
+		restart_warn(restart, NULL, "name", -r, "original names cannot be had: %s",
+			why ? why : strerror(-r));
+		return 1;
+	}
+	restart_warn(restart, entry, "name", -r, "keeps the name of its link: %s",
+		why ? why : strerror(-r));
+	return 0;
+}
+
 int restart_name(struct restart *restart, const struct restart_namer *namer)
 {
-	for (size_t i = 0; i < restart->manifest->nentries; i++) {
-		struct restart_entry *entry = &restart->entries[i];
-		autofree char *why = NULL;
-		int r;
+	int r = 0;
 
-		if (!namer && S_ISDIR(entry->record->mode)) {
-			entry->name_at_drop = true;
-			continue;
-		}
-		r = name_entry(restart, entry, namer, &why);
-		if (r == -ENOMEM)
-			return r;
-		if (r == 0)
-			continue;
-		if (namer && hopeless(r)) {
-			restart_warn(restart, NULL, "name", -r,
-				"original names cannot be had: %s", why ? why : strerror(-r));
-			return 0;
-		}
-		restart_warn(restart, entry, "name", -r, "keeps the name of its link: %s",
-			why ? why : strerror(-r));
-	}
-	return 0;
+	for (size_t i = 0; r == 0 && i < restart->manifest->nentries; i++)
+		r = name_next(restart, i, namer);
+	if (namer)
+		namer->unalias(namer->ctx);
+	return r < 0 ? r : 0;
 }

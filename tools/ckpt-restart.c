@@ -82,13 +82,13 @@ static int out_of_memory(void)
 	return TOOL_FAILED;
 }
 
-/* Unless --quiet. */
+/* For people; unless --quiet. */
 static void printf_format(2, 3) say(const struct run *run, const char *format, ...)
 {
 	autofree char *text = NULL;
 	va_list args;
 
-	if (run->options.quiet)
+	if (run->options.quiet || run->options.json)
 		return;
 	va_start(args, format);
 	if (vasprintf(&text, format, args) < 0)

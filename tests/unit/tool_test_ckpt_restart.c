@@ -195,6 +195,8 @@ START_TEST(test_without_command)
 	changes_nothing(0, "ckpt-restart --list --json " MANIFEST " 2>/dev/null | jq -e '"
 		".id == \"" ID "\" and .fds[1].path == \"dir/b: c\" and .fds[1].fd == 4"
 		" and .fds[0].recorded_fd == 8 and .problems == []'");
+	changes_nothing(0, "ckpt-restart --json --keep " MANIFEST " -- true 2>&1 | jq -e '"
+		".id == \"" ID "\" and .root == env.PWD and (.fds | length) == 2'");
 	ck_runs(0, "ckpt-restart --drop " MANIFEST);
 	ck_assert(!in_root(MANIFEST));
 	ck_assert(!in_root(manifest.entries[0].link));

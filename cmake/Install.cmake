@@ -11,6 +11,12 @@ foreach(program relinkfs ckpt-trigger ckpt-restart relinkctl)
 	endif()
 endforeach()
 
+# For CRIU: its action script, and the lines for its configuration file.
+install(PROGRAMS ${PROJECT_SOURCE_DIR}/tools/criu/relinkfs-criu TYPE BIN)
+set(criu_action_script ${CMAKE_INSTALL_FULL_BINDIR}/relinkfs-criu)
+configure_file(${PROJECT_SOURCE_DIR}/tools/criu/criu.conf.in ${PROJECT_BINARY_DIR}/criu.conf @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/criu.conf DESTINATION ${CMAKE_INSTALL_DATADIR}/relinkfs)
+
 file(RELATIVE_PATH program_from_sbin
 	${CMAKE_INSTALL_FULL_SBINDIR} ${CMAKE_INSTALL_FULL_BINDIR}/relinkfs)
 set(mount_helper ${PROJECT_BINARY_DIR}/mount.fuse.relinkfs)

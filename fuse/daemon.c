@@ -237,9 +237,10 @@ static int start_connection(struct daemon *daemon, char **why)
 
 	if (r < 0)
 		return r;
-	session_bind(daemon->session, daemon->se, mount_device(daemon->mount),
+	r = session_bind(daemon->session, daemon->se, mount_device(daemon->mount),
 		daemon->options->mountpoint);
-	r = loop_handshake(daemon->se);
+	if (r == 0)
+		r = loop_handshake(daemon->se);
 	if (r == 0 && !session_ready(daemon->session))
 		r = -EPROTO;
 	if (r < 0)
@@ -370,6 +371,8 @@ int daemon_stop(struct daemon *daemon, int signal_fd)
 		error = loop_error(daemon->loop);
 		loop_free(daemon->loop);
 	}
+	if (daemon->session)
+		session_unbind(daemon->session);
 	/* Closes the connection: whoever has a file open gets ENOTCONN from now on. */
 	if (daemon->se)
 		fuse_session_destroy(daemon->se);

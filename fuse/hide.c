@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fuse/settle.h"
 #include "store/log.h"
 #include "store/util.h"
 
@@ -531,7 +532,11 @@ static void drop_if_named(struct session *session, uint32_t slot)
 
 void hide_settle(struct session *session, uint32_t slot)
 {
-	if (!session_prune(session, node_at(session->nodes, slot)->id))
+	uint64_t id = node_at(session->nodes, slot)->id;
+
+	if (session_prune(session, id))
+		settler_add(session->settler, id);
+	else
 		drop_if_named(session, slot);
 }
 

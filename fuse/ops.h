@@ -25,6 +25,8 @@
 #define CHECKPOINT_PARENT "lost+found"
 #define CHECKPOINT_DIR "lost+found/checkpoint"
 
+struct settler;
+
 struct session {
 	struct session_config config;
 	struct store *store;
@@ -33,6 +35,7 @@ struct session {
 	struct nodes *nodes;
 	struct handles *handles;
 	struct aliases *aliases;
+	struct settler *settler; /* while bound */
 	struct fuse_session *se;
 	char *mount_path;
 	dev_t mount_dev;

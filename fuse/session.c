@@ -13,6 +13,7 @@
 #include "fuse/creds.h"
 #include "fuse/hide.h"
 #include "fuse/ops.h"
+#include "fuse/settle.h"
 #include "store/entry.h"
 #include "store/log.h"
 #include "store/util.h"
@@ -208,6 +209,7 @@ void session_free(struct session *session)
 {
 	if (!session)
 		return;
+	session_unbind(session);
 	aliases_free(session->aliases);
 	handles_free(session->handles);
 	nodes_free(session->nodes);
@@ -216,14 +218,23 @@ void session_free(struct session *session)
 	free(session);
 }
 
-void session_bind(struct session *session, struct fuse_session *se, dev_t mount_dev,
-		  const char *mount_path)
+int session_bind(struct session *session, struct fuse_session *se, dev_t mount_dev,
+		 const char *mount_path)
 {
+	session->mount_path = strdup(mount_path);
+	if (!session->mount_path)
+		return -ENOMEM;
 	session->se = se;
 	session->mount_dev = mount_dev;
-	free(session->mount_path);
-	session->mount_path = strdup(mount_path);
 	install_hooks(session);
+	return settler_new(session, &session->settler);
+}
+
+void session_unbind(struct session *session)
+{
+	settler_free(session->settler);
+	session->settler = NULL;
+	session->se = NULL;
 }
 
 int session_thread_init(struct session *session)

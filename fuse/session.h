@@ -50,10 +50,14 @@ const struct fuse_lowlevel_ops *session_operations(size_t *size);
 
 /*
  * Once, after fuse_session_new() and the mount, before the first request is read: the
- * channel for notifications, the device number of the mount and its path.
+ * channel for notifications, the device number of the mount and its path.  Starts a
+ * thread.  0 or -errno.
  */
-void session_bind(struct session *session, struct fuse_session *se, dev_t mount_dev,
-		  const char *mount_path);
+int session_bind(struct session *session, struct fuse_session *se, dev_t mount_dev,
+		 const char *mount_path);
+
+/* Before fuse_session_destroy(), when no request is served any more.  May be repeated. */
+void session_unbind(struct session *session);
 
 /*
  * The first thing that each thread of the loop does: a umask and credentials of its

@@ -5,7 +5,7 @@
 # IMAGES is where dumps go.
 
 criu_root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
-PATH=$criu_root/tools/criu:$criu_root/.deps/criu/criu:$PATH
+PATH=$BUILD_DIR/tests/helpers/criu:$criu_root/tools/criu:$criu_root/.deps/criu/criu:$PATH
 IMAGES=$WORK/images
 mkdir "$IMAGES"
 

@@ -59,6 +59,8 @@ void restart_report_list(FILE *out, const struct checkpoint *checkpoint,
 	fprintf(out, "checkpoint  %s, %s\n", checkpoint->manifest->id,
 		output_time(rfc3339, created));
 	fprintf(out, "in          %s\n", root ? root : "");
+	if (restart_pid(restart))
+		fprintf(out, "as          process %d had them\n", (int)restart_pid(restart));
 	fprintf(out, "entries     %zu\n%s", checkpoint->manifest->nentries, count ? "\n" : "");
 	for (size_t i = 0; i < count; i++)
 		add_item(table, &items[i]);

@@ -198,6 +198,7 @@ static int start_session(struct daemon *daemon, char **why)
 		.track_all = options->track_all,
 		.passthrough = options->passthrough,
 		.read_only = options->mount_flags & MS_RDONLY,
+		.threads = loop_thread_count(options->threads),
 	};
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	const struct fuse_lowlevel_ops *operations;

@@ -49,7 +49,7 @@ struct node_record {
 #define NODE_F_RETIRED  0x02 /* a removed directory: no lookup finds it, a new one makes a new node */
 #define NODE_F_ORPHAN   0x04 /* its last name was removed for real; the fd keeps it */
 #define NODE_F_SPLICE   0x08 /* passthrough is not to be had while these opens last */
-#define NODE_F_WRITTEN  0x10 /* opened for writing under passthrough: cached times are stale at close */
+#define NODE_F_WRITTEN  0x10 /* opened for writing while these opens last; may be mapped so, too */
 
 struct nodes;
 

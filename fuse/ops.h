@@ -45,6 +45,7 @@ struct session {
 	atomic_bool warned_passthrough;
 	atomic_bool cannot_prune;
 	atomic_bool ready;
+	atomic_uint waiting;   /* threads that wait for what the kernel has another one do */
 };
 
 static inline struct session *session_of(fuse_req_t req)

@@ -29,6 +29,7 @@ struct session_config {
 	bool track_all;          /* hide always, also what was never opened */
 	enum session_passthrough passthrough;
 	bool read_only;
+	unsigned threads;        /* that serve requests */
 };
 
 /* The layout of the session state (tables and meta) that this program writes. */

@@ -48,6 +48,20 @@ for passthrough in auto off; do
 	release b
 	assert_vault 0
 
+	# What was stored through a mapping is data at once, and the holes stay holes.
+	holder a
+	h a open f "$dir/f" rw,creat
+	h a truncate f $((4 << 20))
+	h_err ENXIO a seek f 0 data
+	h a mmap f m $((4 << 20)) rw
+	h a mstore m $((2 << 20)) "stored"
+	h_is "$((2 << 20))" a seek f 0 data
+	h_is 0 a seek f 0 hole
+	h a seek f $((2 << 20)) hole
+	((REPLY < 4 << 20)) || fail "the hole behind the data is gone"
+	release a
+	rm "$dir/f"
+
 	# mtime and size by stat, after writes that the daemon never saw.
 	holder a
 	h a open f "$dir/f" rw,creat

@@ -431,11 +431,17 @@ static int cmd_mread(char **arg)
 	return value(" %.*s", (int)number(arg[2]), slot_find(arg[0])->map + number(arg[1]));
 }
 
+static int cmd_mstore(char **arg)
+{
+	memcpy(slot_find(arg[0])->map + number(arg[1]), arg[2], strlen(arg[2]));
+	return 0;
+}
+
 static int cmd_mwrite(char **arg)
 {
 	struct slot *slot = slot_find(arg[0]);
 
-	memcpy(slot->map + number(arg[1]), arg[2], strlen(arg[2]));
+	cmd_mstore(arg);
 	return msync(slot->map, slot->map_len, MS_SYNC);
 }
 
@@ -626,6 +632,7 @@ static const struct command {
 	{ "mmap", 3, cmd_mmap },
 	{ "munmap", 1, cmd_munmap },
 	{ "mread", 3, cmd_mread },
+	{ "mstore", 3, cmd_mstore },
 	{ "mwrite", 3, cmd_mwrite },
 	{ "chdir", 1, cmd_chdir },
 	{ "cwd", 0, cmd_cwd },

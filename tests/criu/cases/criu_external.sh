@@ -30,11 +30,16 @@ h a open odd "$MNT/d/odd (deleted)" rw,creat
 h a write odd odd
 h a open folder "$MNT/gone" r,dir
 h a chdir "$MNT/gone"
+h a open careful "$MNT/d/careful" rw,creat,nofollow
+h a write careful careful
+ln -s nowhere "$MNT/d/symlink"
+h a open symlink "$MNT/d/symlink" path,nofollow
+rm "$MNT/d/careful" "$MNT/d/symlink"
 rm "$MNT/d/big" "$MNT/d/log" "$MNT/d/fifo" "$MNT/d/taken" "$MNT/d/odd (deleted)"
 rmdir "$MNT/gone"
 echo new >"$MNT/d/taken"
 
-slots=(big log made fifo taken odd folder)
+slots=(big log made fifo taken odd folder careful symlink)
 seen() {
 	local slot
 	for slot in "${slots[@]}"; do
@@ -60,6 +65,7 @@ check() {
 	h_is blue a getxattr big user.colour
 	h_is temporary a pread made 0 9
 	h_is old a pread taken 0 3
+	h_is careful a pread careful 0 7
 	h_is odd a pread odd 0 3
 	assert_eq new "$(cat "$MNT/d/taken")" "the file that has the name now"
 	assert_eq taken "$(ls -A "$MNT/d")" "the folder"

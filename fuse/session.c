@@ -115,6 +115,23 @@ static void name_changed(void *ctx, const char *path)
 	fuse_lowlevel_notify_inval_inode(session->se, id, 0, 0);
 }
 
+static void write_back(void *ctx, uint64_t owner)
+{
+	struct session *session = ctx;
+	uint32_t slot = node_slot(session->nodes, owner);
+	bool cached;
+
+	if (!session->se || !slot)
+		return;
+	node_lock(session->nodes, slot);
+	cached = !node_at(session->nodes, slot)->backing_id;
+	node_unlock(session->nodes, slot);
+	/* Without passthrough: stores through mappings.  Told to drop its cache, the kernel first
+	 * has what is new in it written, to the threads of the loop. */
+	if (cached)
+		fuse_lowlevel_notify_inval_inode(session->se, owner, 0, 0);
+}
+
 static void install_hooks(struct session *session)
 {
 	const struct store_hooks hooks = {
@@ -122,6 +139,7 @@ static void install_hooks(struct session *session)
 		.attributes_changed = attributes_changed,
 		.name_changed = name_changed,
 		.remove_link = hide_remove_link,
+		.write_back = write_back,
 		.mount_dev = session->mount_dev,
 		.mount_path = session->mount_path,
 	};

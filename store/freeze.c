@@ -196,6 +196,19 @@ static int record_openers(struct freezing *freezing)
 	return 0;
 }
 
+/* Before the links are made and described: it changes times. */
+static void write_back(struct freezing *freezing)
+{
+	const struct store_hooks *hooks = &freezing->store->hooks;
+
+	for (size_t i = 0; hooks->write_back && i < freezing->count; i++) {
+		const struct freeze_item *item = &freezing->items[i];
+
+		if (S_ISREG(item->entry->record.mode))
+			hooks->write_back(hooks->ctx, item->entry->record.owner);
+	}
+}
+
 static int write_manifest(struct freezing *freezing)
 {
 	struct freeze_result *result = freezing->result;
@@ -222,8 +235,10 @@ static int try_once(struct freezing *freezing)
 
 	if (!ret)
 		ret = prepare_row(freezing);
-	if (!ret)
+	if (!ret) {
+		write_back(freezing);
 		ret = freeze_make_links(freezing);
+	}
 	if (!ret)
 		ret = record_openers(freezing);
 	if (!ret)

@@ -43,6 +43,12 @@ struct store_hooks {
 	 * the barrier held for reading.  0 or -errno.  NULL: plain unlinkat().
 	 */
 	int (*remove_link)(void *ctx, const char *link, const char *original, bool dir);
+	/*
+	 * What the workload stored into the file of @owner may lie in a cache above the source:
+	 * have it written there.  Called before a checkpoint is made durable, with the
+	 * `checkpoints` lock held.  NULL: there is no such cache.
+	 */
+	void (*write_back)(void *ctx, uint64_t owner);
 	/* The st_dev that the workload sees (for finding who holds an entry); 0 = unknown. */
 	dev_t mount_dev;
 	/* Absolute path of the mount point, for manifests; may be NULL. */

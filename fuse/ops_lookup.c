@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "fuse/ops.h"
+#include "fuse/settle.h"
 #include "store/util.h"
 
 uint32_t request_slot(fuse_req_t req, fuse_ino_t id)
@@ -79,8 +80,10 @@ static int settle(struct session *session, uint32_t slot, struct fuse_entry_para
 	node_lock(session->nodes, slot);
 	hidden = node_at(session->nodes, slot)->entry != 0;
 	node_unlock(session->nodes, slot);
-	if (hidden)
+	if (hidden) {
 		entry->entry_timeout = 0;
+		settler_add(session->settler, entry->ino);
+	}
 	if (!hidden && (st->st_nlink <= 1 || S_ISDIR(st->st_mode)))
 		return 0;
 	fd = node_fd_get(session->nodes, slot);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "fuse/hide.h"
+#include "fuse/settle.h"
 #include "store/util.h"
 
 /* Node lock and barrier held: a removed directory keeps lying at its frozen link. */
@@ -65,6 +66,9 @@ int hide_restored(struct session *session, const struct node_key *key, const cha
 	node_unlock(session->nodes, slot);
 	store_mutation_end(session->store);
 	node_fd_put(session->nodes, slot);
+	/* The frozen link was looked up before there was an entry. */
+	if (!error)
+		settler_add(session->settler, node_at(session->nodes, slot)->id);
 	return error;
 }
 

@@ -129,7 +129,7 @@ static void *run(void *arg)
 
 void settler_add(struct settler *settler, uint64_t node_id)
 {
-	struct waiting *item = malloc(sizeof(*item));
+	struct waiting *item = settler ? malloc(sizeof(*item)) : NULL;
 
 	if (!item)
 		return;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Asks the kernel again to let go of unused names of a hidden inode that was closed.
+ * Asks the kernel to let go of unused names of a hidden inode, a little later.
  *
- * The kernel sends RELEASE before it lets go of the name under which the file was open,
- * so what is asked at RELEASE can come too early by some microseconds, and no request
- * tells when it is done.  A thread asks again, a few times, at growing distances; after
- * that the name was not a leftover of that close.
+ * A name that the kernel keeps in its caches keeps the inode, and FORGET does not come.
+ * There is one after somebody looked at it (a frozen link, another link), and after the
+ * last close: the kernel sends RELEASE before it lets go of the name under which the file
+ * was open.  No request tells when the name is out of use.  So a thread asks a few times,
+ * at growing distances; a name that is in use longer sends a RELEASE of its own, or is
+ * one of those that are left to the kernel's shortage of memory.
  */
 #ifndef RELINKFS_FUSE_SETTLE_H
 #define RELINKFS_FUSE_SETTLE_H
@@ -21,7 +23,7 @@ int settler_new(struct session *session, struct settler **out);
 /* Ends the thread; what waits is forgotten.  NULL is allowed. */
 void settler_free(struct settler *settler);
 
-/* From any thread, with no lock held.  One that cannot be queued is not asked for again. */
+/* From any thread, with no lock held.  One that cannot be queued is left out; so with NULL. */
 void settler_add(struct settler *settler, uint64_t node_id);
 
 #endif

@@ -265,6 +265,9 @@ static int rmdir_locked(struct session *session, const struct node_ref *parent, 
 	autofree char *path = NULL;
 	int error = check_empty(parent->fd, name);
 
+	/* The backing says why: not every filesystem, nor every folder, gives the same error. */
+	if (error == -ENOTEMPTY)
+		return rmdir_for_real(session, parent, name, victim->slot, &victim->st);
 	if (error)
 		return error;
 	path = original_path(session, parent, name);
@@ -380,10 +383,11 @@ static int rename_over_directory(const struct renaming *r)
 
 	if (!path)
 		return -ENOMEM;
-	if (error)
+	if (error && error != -ENOTEMPTY)
 		return error;
 	hide_object(&object, node, &r->victim.st, path);
-	if (backing_durable(r->victim.key.fs) && !(r->flags & RENAME_WHITEOUT) &&
+	/* One that is not empty: the backing says with which error. */
+	if (!error && backing_durable(r->victim.key.fs) && !(r->flags & RENAME_WHITEOUT) &&
 	    rename_over_exchange(r, &object, &entry) == 0) {
 		directory_gone(r->session, r->victim.slot, entry);
 		return 0;

@@ -142,7 +142,7 @@ void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 		return;
 	}
 	if (wants_setid_dropped(fi))
-		drop_setid(fd);
+		drop_setid(req, fd);
 	error = open_finish(req, slot, fd, fi);
 	if (error) {
 		reply_error(req, error);

@@ -117,7 +117,7 @@ int open_finish(fuse_req_t req, uint32_t slot, int fd, struct fuse_file_info *fi
 /* Flags for our own fd: what only concerns the caller's description is left out. */
 int open_own_flags(const struct session *session, int flags);
 /* The caller lost the right to keep set-id bits by writing: drop them. */
-int drop_setid(int fd);
+int drop_setid(fuse_req_t req, int fd);
 /* The kernel asks for that with the request; libfuse 3.17 does not hand it on. */
 static inline bool wants_setid_dropped(const struct fuse_file_info *fi)
 {

@@ -9,6 +9,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "fuse/caller_rights.h"
 #include "fuse/ops.h"
 #include "store/util.h"
 
@@ -69,7 +70,19 @@ void op_statx(fuse_req_t req, fuse_ino_t id, int flags, int mask, struct fuse_fi
 }
 #endif
 
-int drop_setid(int fd)
+/*
+ * By the rule of the kernel's own filesystems: without group execution the set-gid bit
+ * stays for who is of the group, and who we cannot see is taken for one.
+ */
+static bool loses_setgid(fuse_req_t req, mode_t mode, gid_t group)
+{
+	return mode & S_ISGID &&
+	       (mode & S_IXGRP || (fuse_req_ctx(req)->pid > 0 && !caller_in_group(req, group) &&
+				   !caller_has(req, CAP_FSETID)));
+}
+
+/* @group: the file's, before it is changed. */
+static int drop_setid_of_group(fuse_req_t req, int fd, gid_t group)
 {
 	char path[PROC_FD_PATH_SIZE];
 	struct stat st;
@@ -82,12 +95,20 @@ int drop_setid(int fd)
 	    errno != ENODATA && errno != EOPNOTSUPP)
 		return -errno;
 	mode = st.st_mode & ~(mode_t)S_ISUID;
-	/* Without group execution the bit is not a set-gid bit. */
-	if (mode & S_IXGRP)
+	if (loses_setgid(req, mode, group))
 		mode &= ~(mode_t)S_ISGID;
 	if (mode != st.st_mode && chmod(path, mode & 07777) < 0)
 		return -errno;
 	return 0;
+}
+
+int drop_setid(fuse_req_t req, int fd)
+{
+	struct stat st;
+
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	return drop_setid_of_group(req, fd, st.st_gid);
 }
 
 static int set_owner(int fd, const struct stat *attr, int valid)
@@ -129,15 +150,23 @@ static int set_size(struct session *session, const struct node_ref *ref, off_t s
 	return truncate(proc_fd_path(ref->fd, path), size) < 0 ? -errno : 0;
 }
 
-static int set_attributes(struct session *session, const struct node_ref *ref,
+static int set_attributes(fuse_req_t req, const struct node_ref *ref,
 			  const struct stat *attr, int valid, const struct fuse_file_info *fi)
 {
+	struct session *session = session_of(req);
 	char path[PROC_FD_PATH_SIZE];
+	struct stat before = { 0 };
 	int error = 0;
 
-	/* What a write that bypasses us has the kernel ask for: only that these bits go. */
+	/*
+	 * What a write that bypasses us has the kernel ask for: only that these bits go.  For
+	 * who may keep them it asks too, when there are file capabilities, which it has
+	 * removed already.
+	 */
 	if (!valid)
-		return drop_setid(ref->fd);
+		return caller_has(req, CAP_FSETID) ? 0 : drop_setid(req, ref->fd);
+	if (valid & FUSE_SET_ATTR_KILL_SUID && fstatat(ref->fd, "", &before, AT_EMPTY_PATH) < 0)
+		return -errno;
 	if (valid & FUSE_SET_ATTR_MODE && chmod(proc_fd_path(ref->fd, path), attr->st_mode & 07777) < 0)
 		error = -errno;
 	if (!error && valid & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
@@ -146,7 +175,7 @@ static int set_attributes(struct session *session, const struct node_ref *ref,
 		error = set_size(session, ref, attr->st_size, fi);
 	/* The kernel's one bit for "suid and sgid" (FATTR_KILL_SUIDGID) arrives under this name. */
 	if (!error && valid & FUSE_SET_ATTR_KILL_SUID)
-		error = drop_setid(ref->fd);
+		error = drop_setid_of_group(req, ref->fd, before.st_gid);
 	if (!error && valid & (FUSE_SET_ATTR_ATIME | FUSE_SET_ATTR_MTIME | FUSE_SET_ATTR_ATIME_NOW |
 			       FUSE_SET_ATTR_MTIME_NOW))
 		error = set_times(ref->fd, attr, valid);
@@ -162,7 +191,7 @@ void op_setattr(fuse_req_t req, fuse_ino_t id, struct stat *attr, int valid,
 	int error = ref_get(session, id, &ref);
 
 	if (!error) {
-		error = set_attributes(session, &ref, attr, valid, fi);
+		error = set_attributes(req, &ref, attr, valid, fi);
 		if (!error)
 			error = session_stat(session, ref.slot, ref.fd, &st);
 		ref_put(session, &ref);

@@ -158,7 +158,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	}
 	fd = create_open(session, &dir, name, mode, fi->flags, &entry);
 	if (fd >= 0 && wants_setid_dropped(fi))
-		drop_setid(fd);
+		drop_setid(req, fd);
 	ref_put(session, &dir);
 	if (fd < 0) {
 		reply_error(req, fd);

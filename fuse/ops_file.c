@@ -33,7 +33,7 @@ void op_write_buf(fuse_req_t req, fuse_ino_t id, struct fuse_bufvec *in, off_t o
 		return;
 	}
 	if (wants_setid_dropped(fi))
-		drop_setid(fd);
+		drop_setid(req, fd);
 	out.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
 	out.buf[0].fd = fd;
 	out.buf[0].pos = offset;

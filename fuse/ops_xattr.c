@@ -1,16 +1,34 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Extended attributes.  The kernel has checked the caller's rights on the name space of
- * a name, but a list is ours to filter: a filesystem shows trusted.* to CAP_SYS_ADMIN
+ * a name, but a list is the backing's to filter: most show trusted.* to CAP_SYS_ADMIN
  * only, and we have that where the caller may not.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/xattr.h>
 
+#include "fuse/caller_rights.h"
 #include "fuse/ops.h"
 #include "store/util.h"
+
+/*
+ * The kernel leaves it to us: whoever sets an access ACL and is not of the file's group
+ * loses the set-gid bit, as with chmod(2).
+ */
+static int drop_setgid(fuse_req_t req, int fd)
+{
+	char path[PROC_FD_PATH_SIZE];
+	struct stat st;
+
+	if (fstatat(fd, "", &st, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (!(st.st_mode & S_ISGID) || caller_in_group(req, st.st_gid) ||
+	    caller_has(req, CAP_FSETID))
+		return 0;
+	return chmod(proc_fd_path(fd, path), st.st_mode & 05777) < 0 ? -errno : 0;
+}
 
 void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *value, size_t size,
 		 int flags)
@@ -23,6 +41,8 @@ void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *va
 	if (!error) {
 		if (setxattr(proc_fd_path(ref.fd, path), name, value, size, flags) < 0)
 			error = -errno;
+		else if (strcmp(name, "system.posix_acl_access") == 0)
+			error = drop_setgid(req, ref.fd);
 		ref_put(session, &ref);
 	}
 	reply_error(req, error);
@@ -72,58 +92,55 @@ void op_getxattr(fuse_req_t req, fuse_ino_t id, const char *name, size_t size)
 	reply_value(req, value, length, size);
 }
 
-/* Only asked when a list has a name that the answer decides about. */
-static bool caller_sees_trusted(fuse_req_t req)
-{
-	cap_flag_value_t value = CAP_CLEAR;
-	cap_t caps;
-
-	if (fuse_req_ctx(req)->uid != 0)
-		return false;
-	caps = cap_get_pid(fuse_req_ctx(req)->pid);
-	if (!caps)
-		return false;
-	cap_get_flag(caps, CAP_SYS_ADMIN, CAP_EFFECTIVE, &value);
-	cap_free(caps);
-	return value == CAP_SET;
-}
-
-/* Takes the names out that the caller may not see; the length that is left. */
-static ssize_t filter_list(fuse_req_t req, char *names, ssize_t length)
-{
-	static const char hidden[] = "trusted.";
-	ssize_t in = 0, out = 0;
-	int sees = -1;
-
-	while (in < length) {
-		size_t size = strlen(names + in) + 1;
-		bool keep = strncmp(names + in, hidden, sizeof(hidden) - 1) != 0;
-
-		if (!keep) {
-			if (sees < 0)
-				sees = caller_sees_trusted(req);
-			keep = sees;
-		}
-		if (keep) {
-			memmove(names + out, names + in, size);
-			out += (ssize_t)size;
-		}
-		in += (ssize_t)size;
-	}
-	return out;
-}
-
-/* The whole list of @fd into *names; its length, or -errno. */
-static ssize_t list_all(int fd, char **names)
+/* The whole list of @fd into @names, XATTR_LIST_MAX bytes; its length, or -errno. */
+static ssize_t list_all(int fd, char *names)
 {
 	char path[PROC_FD_PATH_SIZE];
+	ssize_t length = listxattr(proc_fd_path(fd, path), names, XATTR_LIST_MAX);
+
+	return length < 0 ? -errno : length;
+}
+
+/* The same without CAP_SYS_ADMIN. */
+static ssize_t list_unprivileged(int fd, char *names)
+{
+	const cap_value_t capability = CAP_SYS_ADMIN;
+	cap_t own = cap_get_proc(), less = own ? cap_dup(own) : NULL;
+	ssize_t length = -ENOMEM;
+
+	if (less) {
+		cap_set_flag(less, CAP_EFFECTIVE, 1, &capability, CAP_CLEAR);
+		length = cap_set_proc(less) < 0 ? -errno : list_all(fd, names);
+		cap_set_proc(own);
+	}
+	cap_free(less);
+	cap_free(own);
+	return length;
+}
+
+static bool has_trusted(const char *names, ssize_t length)
+{
+	static const char prefix[] = "trusted.";
+
+	for (ssize_t at = 0; at < length; at += (ssize_t)strlen(names + at) + 1) {
+		if (strncmp(names + at, prefix, sizeof(prefix) - 1) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What the backing lists for that caller. */
+static ssize_t list_for(fuse_req_t req, int fd, char **names)
+{
 	ssize_t length;
 
 	*names = malloc(XATTR_LIST_MAX);
 	if (!*names)
 		return -ENOMEM;
-	length = listxattr(proc_fd_path(fd, path), *names, XATTR_LIST_MAX);
-	return length < 0 ? -errno : length;
+	length = list_all(fd, *names);
+	if (has_trusted(*names, length) && !caller_has(req, CAP_SYS_ADMIN))
+		length = list_unprivileged(fd, *names);
+	return length;
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size)
@@ -134,9 +151,7 @@ void op_listxattr(fuse_req_t req, fuse_ino_t id, size_t size)
 	ssize_t length = ref_get(session, id, &ref);
 
 	if (!length) {
-		length = list_all(ref.fd, &names);
-		if (length > 0)
-			length = filter_list(req, names, length);
+		length = list_for(req, ref.fd, &names);
 		ref_put(session, &ref);
 	}
 	if (length > 0 && size && (size_t)length > size)

@@ -8,24 +8,12 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <string.h>
-#include <sys/capability.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "fuse/caller_rights.h"
 #include "fuse/ops.h"
 #include "store/util.h"
-
-static bool caller_has(fuse_req_t req, cap_value_t which)
-{
-	cap_flag_value_t value = CAP_CLEAR;
-	cap_t caps = cap_get_pid(fuse_req_ctx(req)->pid);
-
-	if (!caps)
-		return false;
-	cap_get_flag(caps, which, CAP_EFFECTIVE, &value);
-	cap_free(caps);
-	return value == CAP_SET;
-}
 
 /* May the caller change flags from @old to @new? */
 static int check_flags(fuse_req_t req, uint32_t old, uint32_t new, uint32_t guarded)

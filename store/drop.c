@@ -191,7 +191,8 @@ static void remove_entry(struct removal *removal, const struct manifest_entry *e
 			fail(removal, entry, ENOENT, "it is missing");
 		else if (!ret && status == LINK_REPLACED)
 			fail(removal, entry, ESTALE,
-				"there is another inode in its place, which was left alone");
+				"there is another inode in its place, which was left alone: if it "
+				"is not needed, remove it by hand");
 		else if (!ret && status == LINK_PRESENT)
 			ret = remove_present(removal, entry);
 	}
@@ -325,7 +326,7 @@ static int load(struct store *store, const char *path, struct manifest **manifes
 			why && *why ? NULL : why, ret, "%s: %s", path, strerrordesc_np(-ret));
 	ret = find_row_by_path(store, path, row);
 	if (ret)
-		return util_why(why, ret, "%s: there is no such manifest", path);
+		return util_why(why, ret, "there is no such manifest");
 	*manifest = manifest_from_row(store, *row, NULL);
 	return *manifest ? 0 : -ENOMEM;
 }

@@ -40,12 +40,13 @@ int freeze_scan(struct freezing *freezing)
 
 static int fail_scan(struct freezing *freezing, int ret)
 {
-	const char *message = NULL;
+	const struct procscan_request *scope = &freezing->request->scope;
+	autofree char *message = NULL;
 
 	if (ret == -ESRCH)
-		message = "there is no such process";
+		message = util_printf("there is no such process: %d", (int)scope->pid);
 	else if (ret == -ENOENT)
-		message = "there is no process in that cgroup";
+		message = util_printf("there is no process in the cgroup %s", scope->cgroup);
 	return freeze_fail(freezing, NULL, "scope", -ret, message);
 }
 

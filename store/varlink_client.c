@@ -218,10 +218,13 @@ static int error_reply(const char *error, const json_t *parameters, char **why)
 {
 	json_int_t number = json_integer_value(json_object_get(parameters, "errno"));
 	const char *message = json_string_value(json_object_get(parameters, "message"));
+	const char *parameter = json_string_value(json_object_get(parameters, "parameter"));
 	int ret = number > 0 && number < 4096 ? -(int)number : -EREMOTEIO;
 
 	if (message)
 		return util_why(why, ret, "%s", message);
+	if (parameter)
+		return util_why(why, ret, "the daemon answered %s: %s", error, parameter);
 	return util_why(why, ret, "the daemon answered %s", error);
 }
 

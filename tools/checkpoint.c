@@ -61,6 +61,19 @@ static int open_root(struct checkpoint *checkpoint, char **why)
 	return 0;
 }
 
+/* After find_upwards(), which has set errno. */
+static int not_above(const char *name, const char *at, char **why)
+{
+	int error = errno;
+
+	if (error == ENOENT)
+		return util_why(why, -error,
+			"there is no %s in %s or above it: name the mount, or the copy, with"
+			" --mount", name, strcmp(at, ".") == 0 ? "the working directory" : at);
+	return util_why(why, -error, "looking for %s in %s or above it: %s", name, at,
+		strerror(error));
+}
+
 static int find_by_id(const char *id, const char *at, struct checkpoint *out, char **why)
 {
 	int r;
@@ -70,8 +83,7 @@ static int find_by_id(const char *id, const char *at, struct checkpoint *out, ch
 		return -ENOMEM;
 	out->root = find_upwards(at, out->manifest_path);
 	if (!out->root)
-		return util_why(why, -errno, "%s at or above %s: %s", out->manifest_path, at,
-			strerror(errno));
+		return not_above(out->manifest_path, at, why);
 	r = open_root(out, why);
 	return r < 0 ? r : manifest_load(out->root_fd, out->manifest_path, &out->manifest, why);
 }
@@ -102,8 +114,7 @@ static int find_by_file(const char *file, const char *at, struct checkpoint *out
 	if (at) {
 		out->root = find_upwards(at, MANIFEST_DIR);
 		if (!out->root)
-			return util_why(why, -errno, "%s at or above %s: %s", MANIFEST_DIR, at,
-				strerror(errno));
+			return not_above(MANIFEST_DIR, at, why);
 	} else if (around) {
 		out->root = strdup(around);
 	} else {
@@ -182,6 +193,7 @@ static int check_instance(int dir, const char *name, const char *root, char **wh
 {
 	autofree char *path = util_printf("%s/lock", name);
 	autofree char *holder = NULL;
+	char *mount;
 	autofd int fd = -1;
 
 	if (!path)
@@ -191,9 +203,14 @@ static int check_instance(int dir, const char *name, const char *root, char **wh
 		return 0;
 	if (util_read_file(dir, path, 4096, &holder, NULL) < 0)
 		holder = NULL;
+	mount = holder ? strstr(holder, "\nmount ") : NULL;
+	if (mount) {
+		mount += strlen("\nmount ");
+		mount[strcspn(mount, "\n")] = '\0';
+	}
 	return util_why(why, -EBUSY,
-		"%s is the source of a relinkfs mount: use the mount instead (%s)", root,
-		holder ? holder : "its lock is held");
+		"%s is the source of a relinkfs mount: use the mount instead%s%s", root,
+		mount && *mount ? ", " : "", mount ? mount : "");
 }
 
 static int check_no_source(const struct checkpoint *checkpoint, char **why)

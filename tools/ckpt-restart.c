@@ -386,13 +386,16 @@ static int connect_again(struct run *run)
 /* To be told no while nothing has happened.  Unalias asks for the same rights as Drop. */
 static int check_rights(struct run *run)
 {
+	autofree char *why = NULL;
 	json_t *reply = NULL;
-	int status = run->options.keep ? 0 : tool_call(run->daemon, "Unalias", NULL, &reply);
+	int r = run->options.keep ? 0 : varlink_call(run->daemon, "Unalias", NULL, &reply, &why);
 
 	json_decref(reply);
-	if (status)
-		tool_error("nothing has changed");
-	return status;
+	if (r == 0)
+		return 0;
+	tool_error("the links could not be removed afterwards: %s", why ? why : strerror(-r));
+	tool_error("nothing was restarted, and nothing has changed");
+	return tool_exit_of(r);
 }
 
 static int give_names(struct run *run)

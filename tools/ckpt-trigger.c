@@ -137,7 +137,8 @@ static void print_text(const struct trigger *trigger)
 		strcmp(trigger->state, "committed") == 0 ? "" : ", ",
 		strcmp(trigger->state, "committed") == 0 ? "" : trigger->state);
 	printf("entries     %lld\n", (long long)tool_integer(trigger->made, "entries"));
-	printf("manifest    %s\n", manifest ? manifest : "");
+	if (strcmp(trigger->state, "undone") != 0)
+		printf("manifest    %s\n", manifest ? manifest : "");
 	printf("time        %s, changes held back for %s\n",
 		output_duration(tool_integer(trigger->made, "total_ns"), total),
 		output_duration(tool_integer(trigger->made, "barrier_ns"), barrier));

@@ -132,8 +132,16 @@ static int name_checkpoint(const struct call *call, struct varlink_client *clien
 	int ret;
 
 	if (!strchr(call->checkpoint, '/')) {
+		size_t digits = strspn(call->checkpoint, "0123456789abcdefABCDEF");
+
+		if (!digits || digits > 16 || call->checkpoint[digits])
+			return tool_usage("'%s' is no id of a checkpoint, and no path (which has a"
+					  " slash)", call->checkpoint);
 		*out = json_pack("{s:s}", "id", call->checkpoint);
-		return *out ? 0 : tool_usage("'%s' is no id of a checkpoint", call->checkpoint);
+		if (*out)
+			return 0;
+		tool_error("out of memory");
+		return TOOL_FAILED;
 	}
 	ret = relative_to_mount(client, call->checkpoint, &manifest);
 	if (ret)

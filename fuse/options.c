@@ -600,8 +600,8 @@ void options_help(FILE *out)
 {
 	fputs("Usage: relinkfs SOURCE MOUNT [-o OPTION,...] [-f] [-d]\n"
 	      "\n"
-	      "Show the directory SOURCE at MOUNT, and make files that are removed while a\n"
-	      "program has them open something that a checkpoint can keep.\n"
+	      "Show the directory SOURCE at MOUNT. A file that is removed there while a program\n"
+	      "has it open is kept until it is closed, and a checkpoint can name it again.\n"
 	      "\n"
 	      "  -o, --options OPTION,...  see below\n"
 	      "  -f, --foreground          stay in the foreground, log to standard error\n"

@@ -143,7 +143,7 @@ void test_names(void)
 	ok("a file as a folder", open("file/x", O_RDONLY));
 	ok("O_DIRECTORY", open("file", O_RDONLY | O_DIRECTORY));
 	ok("O_EXCL", open("file", O_CREAT | O_EXCL | O_RDWR, 0644));
-	symlink("nowhere", "dangling");
+	ok("dangling", symlink("nowhere", "dangling"));
 	ok("O_EXCL dangling", open("dangling", O_CREAT | O_EXCL | O_RDWR, 0644));
 	ok("O_NOFOLLOW", open("dangling", O_RDONLY | O_NOFOLLOW));
 	ok("create dangling", open("dangling", O_CREAT | O_RDWR, 0644));

@@ -5,6 +5,7 @@
 #include <linux/securebits.h>
 #include <sched.h>
 #include <stdbool.h>
+#include <sys/capability.h>
 #include <sys/fsuid.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -17,7 +18,23 @@ static _Thread_local struct {
 	uid_t uid;
 	gid_t gid;
 	mode_t umask;
+	bool unlimited; /* has CAP_SYS_RESOURCE */
 } current;
+
+/* Best effort: who never had it cannot get it. */
+static void set_unlimited(bool value)
+{
+	const cap_value_t capability = CAP_SYS_RESOURCE;
+	cap_t caps = cap_get_proc();
+
+	if (caps &&
+		cap_set_flag(caps, CAP_EFFECTIVE, 1, &capability, value ? CAP_SET : CAP_CLEAR) ==
+			0 &&
+		cap_set_proc(caps) == 0)
+		current.unlimited = value;
+	if (caps)
+		cap_free(caps);
+}
 
 int creds_thread_init(void)
 {
@@ -33,9 +50,11 @@ int creds_thread_init(void)
 	umask(0);
 	if (current.uid != 0)
 		return 0;
+	current.unlimited = true;
 	bits = prctl(PR_GET_SECUREBITS);
 	if (bits < 0 || prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP) < 0) {
-		log_error("cannot keep capabilities over a change of fsuid (CAP_SETPCAP is missing?): %m");
+		log_error("cannot keep capabilities over a change of fsuid (CAP_SETPCAP is "
+			  "missing?): %m");
 		return -errno;
 	}
 	return 0;
@@ -56,6 +75,8 @@ static int become(uid_t uid, gid_t gid)
 			return -EPERM;
 		current.uid = uid;
 	}
+	if (current.unlimited != (uid == 0))
+		set_unlimited(uid == 0);
 	return 0;
 }
 
@@ -66,6 +87,11 @@ int creds_become(uid_t uid, gid_t gid, mode_t mask)
 		current.umask = mask;
 	}
 	return become(uid, gid);
+}
+
+int creds_spend(uid_t uid)
+{
+	return become(uid, current.gid);
 }
 
 void creds_own(void)

@@ -6,7 +6,8 @@
  * caller's groups and capabilities, and has cleared what setgid rules clear.  What is
  * left for us is ownership: the thread takes the caller's fsuid, fsgid and umask, but
  * keeps its capabilities, so that nothing is refused a second time for want of groups
- * or capabilities that a request does not carry.
+ * or capabilities that a request does not carry.  But for CAP_SYS_RESOURCE: to take
+ * space beyond quotas, and what is reserved for root, is for requests of root.
  */
 #ifndef RELINKFS_FUSE_CREDS_H
 #define RELINKFS_FUSE_CREDS_H
@@ -24,6 +25,12 @@ int creds_thread_init(void);
  * when it was so before.  0, or -EPERM where we may not (an ordinary user's mount).
  */
 int creds_become(uid_t uid, gid_t gid, mode_t umask);
+
+/*
+ * From now on this thread takes space as that user: from what is left for him, with his
+ * quota, and not from what is kept for root.  0 or -EPERM.
+ */
+int creds_spend(uid_t uid);
 
 /* Back to the daemon's own identity. */
 void creds_own(void);

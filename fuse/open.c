@@ -107,8 +107,11 @@ int open_finish(fuse_req_t req, uint32_t slot, int fd, struct fuse_file_info *fi
 		open_failed(session, slot);
 		return error;
 	}
-	/* The kernel does I/O on the backing file with the credentials of whoever registers it. */
-	creds_own();
+	/*
+	 * The kernel does I/O on the backing file with the credentials of whoever registers it:
+	 * so the first of the opens that last together says whose space is taken.
+	 */
+	creds_spend(fuse_req_ctx(req)->uid);
 	node_lock(session->nodes, slot);
 	choose_mode(req, node, fd, fi);
 	if ((fi->flags & O_ACCMODE) != O_RDONLY)

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "fuse/caller_rights.h"
+#include "fuse/creds.h"
 #include "fuse/ops.h"
 #include "store/util.h"
 
@@ -165,6 +166,7 @@ static int set_attributes(fuse_req_t req, const struct node_ref *ref,
 	 */
 	if (!valid)
 		return caller_has(req, CAP_FSETID) ? 0 : drop_setid(req, ref->fd);
+	creds_spend(fuse_req_ctx(req)->uid);
 	if (valid & FUSE_SET_ATTR_KILL_SUID && fstatat(ref->fd, "", &before, AT_EMPTY_PATH) < 0)
 		return -errno;
 	if (valid & FUSE_SET_ATTR_MODE && chmod(proc_fd_path(ref->fd, path), attr->st_mode & 07777) < 0)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "fuse/creds.h"
 #include "fuse/ops.h"
 
 void op_read(fuse_req_t req, fuse_ino_t id, size_t size, off_t offset, struct fuse_file_info *fi)
@@ -34,6 +35,7 @@ void op_write_buf(fuse_req_t req, fuse_ino_t id, struct fuse_bufvec *in, off_t o
 	}
 	if (wants_setid_dropped(fi))
 		drop_setid(req, fd);
+	creds_spend(fuse_req_ctx(req)->uid);
 	out.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
 	out.buf[0].fd = fd;
 	out.buf[0].pos = offset;
@@ -66,6 +68,7 @@ void op_fallocate(fuse_req_t req, fuse_ino_t id, int mode, off_t offset, off_t l
 	int fd = handle_fd(session_of(req)->handles, fi->fh);
 	int error = fd < 0 ? fd : 0;
 
+	creds_spend(fuse_req_ctx(req)->uid);
 	if (!error && fallocate(fd, mode, offset, length) < 0)
 		error = -errno;
 	reply_error(req, error);
@@ -151,6 +154,7 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t in, off_t off_in, struct fuse
 		reply_error(req, -EBADF);
 		return;
 	}
+	creds_spend(fuse_req_ctx(req)->uid);
 	copied = copy_file_range(fd_in, &off_in, fd_out, &off_out, length, (unsigned)flags);
 	if (copied < 0)
 		reply_error(req, -errno);

@@ -10,6 +10,7 @@
 #include <sys/xattr.h>
 
 #include "fuse/caller_rights.h"
+#include "fuse/creds.h"
 #include "fuse/ops.h"
 #include "store/util.h"
 
@@ -39,6 +40,7 @@ void op_setxattr(fuse_req_t req, fuse_ino_t id, const char *name, const char *va
 	int error = ref_get(session, id, &ref);
 
 	if (!error) {
+		creds_spend(fuse_req_ctx(req)->uid);
 		if (setxattr(proc_fd_path(ref.fd, path), name, value, size, flags) < 0)
 			error = -errno;
 		else if (strcmp(name, "system.posix_acl_access") == 0)

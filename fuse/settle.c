@@ -13,7 +13,7 @@
 #define WAITING_MAX 65536
 
 /* How long after the close, or after the last try, it is tried again. */
-static const int64_t distances[] = { 2 * 1000 * 1000, 50 * 1000 * 1000, INT64_C(1000) * 1000 * 1000 };
+static const int64_t distances[] = { NSEC_PER_SEC / 500, NSEC_PER_SEC / 20, NSEC_PER_SEC };
 
 /* Inodes at the same try, first come, first served. */
 struct waiting {

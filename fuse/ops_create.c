@@ -124,17 +124,21 @@ static void finish_open(fuse_req_t req, const struct fuse_entry_param *entry, in
 	}
 }
 
-/* Nobody else can know an O_EXCL-made name before the reply, but an existing file can be raced. */
+/*
+ * The kernel asks only for a name that it takes to be free, and has not checked whether the
+ * caller may open what is there.  So nothing that exists is opened here (it could also be a
+ * FIFO, and block): ESTALE makes the kernel look the name up again and go the usual way.
+ */
 static int create_open(struct session *session, const struct node_ref *dir, const char *name,
 		       mode_t mode, int flags, struct fuse_entry_param *entry)
 {
 	char path[PROC_FD_PATH_SIZE];
 	int fd, own, error;
 
-	fd = openat(dir->fd, name, open_own_flags(session, flags) | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
+	fd = openat(dir->fd, name, open_own_flags(session, flags) | O_CREAT | O_EXCL | O_CLOEXEC,
 		    mode);
 	if (fd < 0)
-		return -errno;
+		return errno == EEXIST && !(flags & O_EXCL) ? -ESTALE : -errno;
 	own = open(proc_fd_path(fd, path), O_PATH | O_CLOEXEC);
 	error = own < 0 ? -errno : session_enter(session, own, entry);
 	if (error) {
@@ -157,8 +161,6 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 		return;
 	}
 	fd = create_open(session, &dir, name, mode, fi->flags, &entry);
-	if (fd >= 0 && wants_setid_dropped(fi))
-		drop_setid(req, fd);
 	ref_put(session, &dir);
 	if (fd < 0) {
 		reply_error(req, fd);

@@ -48,3 +48,28 @@ for i in {1..30}; do
 	wait_until "[[ \$(cat '$MNT/n') == $i ]]"
 done
 rm "$SRC/n"
+
+# A name that the kernel remembers as free, and that others gave to something meanwhile, is
+# not opened behind the kernel's back: not without permission, nor so as to wait for a FIFO.
+remount_relinkfs
+chmod 0777 "$MNT"
+assert_missing "$MNT/secret" "$MNT/fifo" "$MNT/mine"
+echo secret >"$SRC/secret"
+chmod 0600 "$SRC/secret"
+mkfifo "$SRC/fifo"
+echo mine >"$SRC/mine"
+holder b setpriv --reuid=65534 --regid=65534 --clear-groups
+h_err EACCES b open f "$MNT/secret" rw,creat
+h_err EACCES b open f "$MNT/secret" rw,creat,trunc
+assert_eq secret "$(cat "$SRC/secret")"
+h a open f "$MNT/fifo" rw,creat
+h_is fifo a fstat f type
+h a close f
+h a open f "$MNT/mine" rw,creat
+h_is mine a pread f 0 4
+h a close f
+
+# The set-user-ID bit that a file is made with stays, as on the source, with O_TRUNC too.
+h b open f "$MNT/setuid" rw,creat,trunc 04755
+h_is 4755 b fstat f mode
+h b close f

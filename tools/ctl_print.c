@@ -45,12 +45,13 @@ static void print_io(const json_t *reply, FILE *file)
 static void print_totals(const json_t *reply, FILE *file)
 {
 	json_int_t hidden = tool_integer(reply, "hidden");
+	json_int_t handles = tool_integer(reply, "open_handles");
 	char size[OUTPUT_TEXT_SIZE];
 
 	if (json_object_get(reply, "nodes"))
-		print_field(file, "inodes", "%lld known to the kernel, %lld open handles",
-			(long long)tool_integer(reply, "nodes"),
-			(long long)tool_integer(reply, "open_handles"));
+		print_field(file, "inodes", "%lld known to the kernel, %lld open handle%s",
+			(long long)tool_integer(reply, "nodes"), (long long)handles,
+			plural(handles));
 	print_field(file, "hidden", "%lld %s, %s%s", (long long)hidden, entries_word(hidden),
 		output_size((uint64_t)tool_integer(reply, "hidden_bytes"), size),
 		json_object_get(reply, "nodes") ? "" : " (your own only)");

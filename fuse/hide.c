@@ -536,10 +536,10 @@ static void drop_if_named(struct session *session, uint32_t slot)
 
 void hide_settle(struct session *session, uint32_t slot)
 {
-	uint64_t id = node_at(session->nodes, slot)->id;
+	const struct node_record *node = node_at(session->nodes, slot);
 
-	if (session_prune(session, id))
-		settler_add(session->settler, id);
+	if (session_prune(session, node->id))
+		settler_add(session->settler, node);
 	else
 		drop_if_named(session, slot);
 }

@@ -82,7 +82,7 @@ static int settle(struct session *session, uint32_t slot, struct fuse_entry_para
 	node_unlock(session->nodes, slot);
 	if (hidden) {
 		entry->entry_timeout = 0;
-		settler_add(session->settler, entry->ino);
+		settler_add(session->settler, node_at(session->nodes, slot));
 	}
 	if (!hidden && (st->st_nlink <= 1 || S_ISDIR(st->st_mode)))
 		return 0;

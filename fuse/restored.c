@@ -68,7 +68,7 @@ int hide_restored(struct session *session, const struct node_key *key, const cha
 	node_fd_put(session->nodes, slot);
 	/* The frozen link was looked up before there was an entry. */
 	if (!error)
-		settler_add(session->settler, node_at(session->nodes, slot)->id);
+		settler_add(session->settler, node_at(session->nodes, slot));
 	return error;
 }
 

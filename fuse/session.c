@@ -115,20 +115,16 @@ static void name_changed(void *ctx, const char *path)
 	fuse_lowlevel_notify_inval_inode(session->se, id, 0, 0);
 }
 
+/*
+ * Without passthrough: stores through mappings.  Told to drop its cache, the kernel first
+ * has what is new in it written, to the threads of the loop.  The node may have ended
+ * meanwhile: only the kernel is asked.
+ */
 static void write_back(void *ctx, uint64_t owner)
 {
 	struct session *session = ctx;
-	uint32_t slot = node_slot(session->nodes, owner);
-	bool cached;
 
-	if (!session->se || !slot)
-		return;
-	node_lock(session->nodes, slot);
-	cached = !node_at(session->nodes, slot)->backing_id;
-	node_unlock(session->nodes, slot);
-	/* Without passthrough: stores through mappings.  Told to drop its cache, the kernel first
-	 * has what is new in it written, to the threads of the loop. */
-	if (cached)
+	if (session->se && (!session->passthrough || session->warned_passthrough))
 		fuse_lowlevel_notify_inval_inode(session->se, owner, 0, 0);
 }
 

@@ -18,6 +18,7 @@ static const int64_t distances[] = { NSEC_PER_SEC / 500, NSEC_PER_SEC / 20, NSEC
 /* Inodes at the same try, first come, first served. */
 struct waiting {
 	struct waiting *next;
+	struct node_key key; /* finds it, if it is still there */
 	uint64_t node_id;
 	int64_t due; /* CLOCK_MONOTONIC */
 };
@@ -33,17 +34,21 @@ struct settler {
 	bool stop;
 };
 
-/* Hidden, and not open: is there still something to wait for? */
-static bool unsettled(struct session *session, uint64_t id)
+/*
+ * Hidden, and not open: is there still something to wait for?  The node may have ended
+ * meanwhile: found by its key, and still of that key under its lock, it cannot any more.
+ */
+static bool unsettled(struct session *session, const struct waiting *item)
 {
-	uint32_t slot = node_slot(session->nodes, id);
+	uint32_t slot = node_find(session->nodes, &item->key);
+	const struct node_record *node = node_at(session->nodes, slot);
 	bool result;
 
 	if (!slot)
 		return false;
 	node_lock(session->nodes, slot);
-	result = node_slot(session->nodes, id) && node_at(session->nodes, slot)->entry &&
-		 !node_at(session->nodes, slot)->nopen;
+	result = node_is(session->nodes, slot, &item->key) && node->id == item->node_id &&
+		 node->entry && !node->nopen;
 	node_unlock(session->nodes, slot);
 	return result;
 }
@@ -85,7 +90,7 @@ static void try_one(struct settler *settler, size_t try)
 	bool again;
 
 	pthread_mutex_unlock(&settler->lock);
-	again = unsettled(settler->session, item->node_id) &&
+	again = unsettled(settler->session, item) &&
 		session_prune(settler->session, item->node_id);
 	pthread_mutex_lock(&settler->lock);
 	if (again && try + 1 < ARRAY_SIZE(distances)) {
@@ -127,13 +132,14 @@ static void *run(void *arg)
 	return NULL;
 }
 
-void settler_add(struct settler *settler, uint64_t node_id)
+void settler_add(struct settler *settler, const struct node_record *node)
 {
 	struct waiting *item = settler ? malloc(sizeof(*item)) : NULL;
 
 	if (!item)
 		return;
-	item->node_id = node_id;
+	item->key = node->key;
+	item->node_id = node->id;
 	pthread_mutex_lock(&settler->lock);
 	if (settler->count < WAITING_MAX) {
 		settler->count++;

@@ -12,8 +12,7 @@
 #ifndef RELINKFS_FUSE_SETTLE_H
 #define RELINKFS_FUSE_SETTLE_H
 
-#include <stdint.h>
-
+struct node_record;
 struct session;
 struct settler;
 
@@ -23,7 +22,10 @@ int settler_new(struct session *session, struct settler **out);
 /* Ends the thread; what waits is forgotten.  NULL is allowed. */
 void settler_free(struct settler *settler);
 
-/* From any thread, with no lock held.  One that cannot be queued is left out; so with NULL. */
-void settler_add(struct settler *settler, uint64_t node_id);
+/*
+ * @node: one that cannot end meanwhile, as a request on it is being served.  From any
+ * thread, with no lock held.  One that cannot be queued is left out; so with NULL.
+ */
+void settler_add(struct settler *settler, const struct node_record *node);
 
 #endif

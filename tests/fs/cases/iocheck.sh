@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# labels: threads
 # deadline: 240
 # Random I/O of several processes, compared with a model: on the source first, which proves
 # the checker, then through the mount, with passthrough and without, while checkpoints

@@ -229,16 +229,22 @@ static bool clock_enter(struct nodes *nodes, uint32_t slot)
 }
 
 /*
- * Makes @fd (taken) the fd of the node, unless it has one.  The fd is got once: the
- * caller gives it back with node_fd_put().
+ * Makes @fd (taken) the fd of the node @id, unless it has one.  The fd is got once: the
+ * caller gives it back with node_fd_put().  -ESTALE: the node has ended, and the slot
+ * may be another's now, which must never get this fd.
  */
-static int local_adopt(struct nodes *nodes, uint32_t slot, int fd)
+static int local_adopt(struct nodes *nodes, uint32_t slot, uint64_t id, int fd)
 {
 	struct node_local *local = &nodes->local[slot];
 	bool enter = false;
 	int got;
 
 	node_lock(nodes, slot);
+	if (node_slot(nodes, id) != slot) {
+		node_unlock(nodes, slot);
+		close(fd);
+		return -ESTALE;
+	}
 	if (local->fd_plus1) {
 		close(fd);
 	} else {
@@ -264,9 +270,15 @@ static int local_adopt(struct nodes *nodes, uint32_t slot, int fd)
 int node_fd_get(struct nodes *nodes, uint32_t slot)
 {
 	struct node_local *local = &nodes->local[slot];
+	struct node_key key;
+	uint64_t id;
 	int fd = -1;
 
 	node_lock(nodes, slot);
+	/* The key is written before the id, and stays as long as the id. */
+	id = __atomic_load_n(&node_at(nodes, slot)->id, __ATOMIC_ACQUIRE);
+	if (id)
+		key = node_at(nodes, slot)->key;
 	if (local->fd_plus1) {
 		fd = local->fd_plus1 - 1;
 		local->pins++;
@@ -275,8 +287,10 @@ int node_fd_get(struct nodes *nodes, uint32_t slot)
 	node_unlock(nodes, slot);
 	if (fd >= 0)
 		return fd;
-	fd = backing_open(nodes->backings, &node_at(nodes, slot)->key, O_PATH | O_NOFOLLOW);
-	return fd < 0 ? fd : local_adopt(nodes, slot, fd);
+	if (!id)
+		return -ESTALE;
+	fd = backing_open(nodes->backings, &key, O_PATH | O_NOFOLLOW);
+	return fd < 0 ? fd : local_adopt(nodes, slot, id, fd);
 }
 
 int node_fd_copy(struct nodes *nodes, uint64_t id)
@@ -392,7 +406,8 @@ int node_lookup(struct nodes *nodes, const struct node_key *key, uint64_t ino, m
 		close(fd);
 		return error;
 	}
-	local_adopt(nodes, *slot, fd);
+	/* The reference that was counted keeps the node. */
+	local_adopt(nodes, *slot, node_at(nodes, *slot)->id, fd);
 	if (node_key_needs_fd(key)) {
 		node_lock(nodes, *slot);
 		node_fd_pin(nodes, *slot);

@@ -58,7 +58,7 @@ int hide_restored(struct session *session, const struct node_key *key, const cha
 		return -ENOENT;
 	fd = node_fd_get(session->nodes, slot);
 	if (fd < 0)
-		return fd;
+		return fd == -ESTALE ? -ENOENT : fd;
 	store_mutation_begin(session->store);
 	node_lock(session->nodes, slot);
 	if (node_is(session->nodes, slot, key))
@@ -104,6 +104,8 @@ static int remove_file(struct session *session, int dirfd, const char *name,
 	if (!slot)
 		return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
 	fd = node_fd_get(session->nodes, slot);
+	if (fd == -ESTALE) /* it has ended meanwhile */
+		return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
 	if (fd < 0)
 		return fd;
 	node_lock(session->nodes, slot);

@@ -20,6 +20,14 @@ server() { # ARG...
 	"${as[@]}" "$bin/pg_ctl" -D "$data" -w -t 60 "$@" >>"$LOGS/postgres.log" 2>&1 </dev/null ||
 		fail "pg_ctl ${*@Q}: $(tail -n 20 "$LOGS/postgres.log" "$WORK/postgres/server.log")"
 }
+# pg_ctl takes the end of the pid file for the end of the server, which still has its
+# folder as working directory then.
+stop_server() { # MODE
+	local pid
+	pid=$(head -n 1 "$data/postmaster.pid")
+	server -m "$1" stop
+	wait_until "[[ ! -e /proc/$pid ]]"
+}
 sql() {
 	"${as[@]}" "$bin/psql" -XAtqc "$1"
 }
@@ -46,18 +54,18 @@ sql 'CREATE TABLE big AS SELECT generate_series(1, 20000) AS x; CHECKPOINT; DROP
 trigger
 relinkctl drop "$CKPT" "$MNT"
 
-server -m immediate stop
+stop_server immediate
 server -l "$WORK/postgres/server.log" start
 sum_is_right
 "${as[@]}" "$bin/pgbench" -n -c 4 -j 2 -t 50 >>"$LOGS/postgres.log" 2>&1
 sum_is_right
 sql 'VACUUM FULL'
 sql 'REINDEX DATABASE postgres'
-server -m fast stop
+stop_server fast
 remount_relinkfs
 server -l "$WORK/postgres/server.log" start
 sum_is_right
-server -m fast stop
+stop_server fast
 "${as[@]}" "$bin/pg_controldata" -D "$data" | grep -q "shut down$" || fail "not shut down cleanly"
 cd "$WORK"
 assert_vault 0

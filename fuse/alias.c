@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -90,17 +89,9 @@ void aliases_free(struct aliases *aliases)
 /* Fills @name from @path, and gives an fd of its directory, or -errno. */
 static int name_resolve(struct session *session, const char *path, struct alias_name *name)
 {
-	autofree char *folder = strdup(path), *last = strdup(path);
 	struct stat st;
-	int fd, error;
+	int fd = session_open_folder(session, path, &name->name), error;
 
-	if (!folder || !last)
-		return -ENOMEM;
-	name->name = strdup(basename(last));
-	if (!name->name)
-		return -ENOMEM;
-	fd = xopenat_beneath(store_source_fd(session->store), dirname(folder), O_PATH | O_DIRECTORY,
-			     0);
 	if (fd < 0)
 		return fd;
 	error = backing_identify(session->backings, fd, &name->dir, &st);

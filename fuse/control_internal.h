@@ -100,10 +100,10 @@ const char *control_failure_text(const struct freeze_failure *failure);
 /* {path, link, step, errno, message} of each. */
 json_t *control_failures(const struct freeze_failure *failures, size_t count);
 /*
- * The manifest that the parameter "id" or "manifest" names: its path relative to the
- * root, malloc'd; *ktime is 0 if only the path was given.  NULL: the answer is given.
+ * For a method with no other parameters: the manifest that "id" or "manifest" names, its
+ * path relative to the root, malloc'd.  NULL: the answer is given.
  */
-char *control_manifest_path(struct request *request, const char *id, uint64_t *ktime);
+char *control_manifest_path(struct request *request);
 
 struct control_method {
 	const char *name;

@@ -334,18 +334,8 @@ static void show(struct request *request, const char *path)
 
 void control_show_checkpoint(struct request *request)
 {
-	const char *id = NULL;
-	const struct request_parameter table[] = {
-		{ "id", JSON_STRING, &id },
-		{ "manifest", JSON_NULL, NULL },
-		{ "manifest_base64", JSON_NULL, NULL },
-	};
-	autofree char *path = NULL;
-	uint64_t ktime;
+	autofree char *path = control_manifest_path(request);
 
-	if (!request_parameters(request, table, ARRAY_SIZE(table)))
-		return;
-	path = control_manifest_path(request, id, &ktime);
 	if (path)
 		show(request, path);
 }

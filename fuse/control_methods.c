@@ -339,14 +339,22 @@ static bool in_manifest_folder(const char *path)
 	return strncmp(path, MANIFEST_DIR "/", length) == 0 && !strchr(path + length, '/');
 }
 
-char *control_manifest_path(struct request *request, const char *id, uint64_t *ktime)
+char *control_manifest_path(struct request *request)
 {
+	const char *id = NULL;
+	const struct request_parameter table[] = {
+		{ "id", JSON_STRING, &id },
+		{ "manifest", JSON_NULL, NULL },
+		{ "manifest_base64", JSON_NULL, NULL },
+	};
 	autofree char *path = NULL;
+	uint64_t ktime = 0;
 	bool given;
 
-	*ktime = 0;
+	if (!request_parameters(request, table, ARRAY_SIZE(table)))
+		return NULL;
 	path = read_manifest_name(request, &given);
-	if (given == !!id || (id && !control_parse_id(id, ktime))) {
+	if (given == !!id || (id && !control_parse_id(id, &ktime))) {
 		request_invalid(request, id ? "id" : "manifest");
 		return NULL;
 	}
@@ -356,7 +364,7 @@ char *control_manifest_path(struct request *request, const char *id, uint64_t *k
 		return NULL;
 	}
 	if (id)
-		path = util_printf(MANIFEST_DIR "/" MANIFEST_NAME_FMT, (unsigned long long)*ktime);
+		path = util_printf(MANIFEST_DIR "/" MANIFEST_NAME_FMT, (unsigned long long)ktime);
 	if (!path)
 		request_reply(request, NULL);
 	return steal_ptr(&path);
@@ -383,18 +391,8 @@ static void drop_manifest(struct request *request, const char *path)
 
 static void drop(struct request *request)
 {
-	const char *id = NULL;
-	const struct request_parameter table[] = {
-		{ "id", JSON_STRING, &id },
-		{ "manifest", JSON_NULL, NULL },
-		{ "manifest_base64", JSON_NULL, NULL },
-	};
-	autofree char *path = NULL;
-	uint64_t ktime;
+	autofree char *path = control_manifest_path(request);
 
-	if (!request_parameters(request, table, ARRAY_SIZE(table)))
-		return;
-	path = control_manifest_path(request, id, &ktime);
 	if (path)
 		drop_manifest(request, path);
 }

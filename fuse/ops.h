@@ -84,6 +84,15 @@ bool session_prune(struct session *session, uint64_t id);
 /* Is @name, in the directory @parent, the vault's?  Nobody may see or take that name. */
 bool name_reserved(fuse_ino_t parent, const char *name);
 
+/* Is it "." or ".."? */
+bool name_is_dots(const char *name);
+
+/*
+ * The folder of @path, which is relative to the root of the mount: an O_PATH fd, and the
+ * last component in *name, malloc'd.  Never leads out of the source.  Or -errno.
+ */
+int session_open_folder(const struct session *session, const char *path, char **name);
+
 /* Attributes as the workload sees them, the vault's links taken off.  Takes the node lock. */
 int session_stat(struct session *session, uint32_t slot, int fd, struct stat *st);
 int session_stat_locked(struct session *session, uint32_t slot, int fd, struct stat *st);

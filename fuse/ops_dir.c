@@ -90,11 +90,6 @@ struct listing {
 	size_t size, used;
 };
 
-static bool is_dots(const char *name)
-{
-	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
-}
-
 /* Adds one record: false when there is no room for it. */
 static bool list_plain(struct listing *l, const struct dirent64 *record)
 {
@@ -119,7 +114,7 @@ static bool list_plus(struct listing *l, const struct dirent64 *record)
 
 	memset(&entry, 0, sizeof(entry));
 	/* One that is gone by now, or cannot be looked at, is listed by name alone. */
-	if (!is_dots(record->d_name))
+	if (!name_is_dots(record->d_name))
 		counted = session_lookup_light(l->session, &l->dir, record->d_name, &entry) == 0;
 	if (!counted) {
 		memset(&entry, 0, sizeof(entry));

@@ -37,6 +37,11 @@ bool name_reserved(fuse_ino_t parent, const char *name)
 	return parent == FUSE_ROOT_ID && strcmp(name, VAULT_NAME) == 0;
 }
 
+bool name_is_dots(const char *name)
+{
+	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+}
+
 int session_stat_locked(struct session *session, uint32_t slot, int fd, struct stat *st)
 {
 	const struct node_record *node = node_at(session->nodes, slot);
@@ -151,11 +156,6 @@ static int lookup_dots(struct session *session, const struct node_ref *parent, c
 	return fd < 0 ? -errno : fd;
 }
 
-static bool is_dots(const char *name)
-{
-	return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
-}
-
 /* Checkpoints make and remove names behind the kernel's back here: none is kept by it. */
 static bool is_checkpoint_dir(const struct session *session, const struct node_ref *dir)
 {
@@ -171,7 +171,7 @@ int session_lookup(struct session *session, const struct node_ref *parent, const
 
 	if (name_reserved(node_at(session->nodes, parent->slot)->id, name))
 		return -ENOENT;
-	if (is_dots(name)) {
+	if (name_is_dots(name)) {
 		fd = lookup_dots(session, parent, name);
 		if (fd < 0)
 			return fd;

@@ -2,7 +2,6 @@
 /* Frozen links whose inode is in use again: restored under its old name, or dropped. */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -160,20 +159,14 @@ static int remove_directory(struct session *session, int dirfd, const char *name
 int hide_remove_link(void *ctx, const char *link, const char *original, bool dir)
 {
 	struct session *session = ctx;
-	autofree char *folder = strdup(link), *last = strdup(link);
-	autofd int dirfd = -1;
+	autofree char *name = NULL;
+	autofd int dirfd = session_open_folder(session, link, &name);
 	struct node_key key;
-	const char *name;
 	struct stat st;
 	int error;
 
-	if (!folder || !last)
-		return -ENOMEM;
-	dirfd = xopenat_beneath(store_source_fd(session->store), dirname(folder),
-				O_PATH | O_DIRECTORY, 0);
 	if (dirfd < 0)
 		return dirfd;
-	name = basename(last);
 	error = backing_identify_at(session->backings, dirfd, name, &key, &st);
 	if (error)
 		return error;

@@ -88,28 +88,43 @@ bool session_prune(struct session *session, uint64_t id)
 	return false;
 }
 
+int session_open_folder(const struct session *session, const char *path, char **name)
+{
+	autofree char *folder = strdup(path), *last = strdup(path);
+	int fd;
+
+	if (!folder || !last)
+		return -ENOMEM;
+	fd = xopenat_beneath(store_source_fd(session->store), dirname(folder),
+			     O_PATH | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd;
+	*name = strdup(basename(last));
+	if (*name)
+		return fd;
+	close(fd);
+	return -ENOMEM;
+}
+
 static void name_changed(void *ctx, const char *path)
 {
 	struct session *session = ctx;
-	autofree char *folder = strdup(path), *last = strdup(path);
+	autofree char *name = NULL;
 	autofd int dirfd = -1;
 	struct node_key key;
-	const char *name;
 	struct stat st;
 	uint32_t slot;
 	uint64_t id;
 
-	if (!session->se || !folder || !last)
+	if (!session->se)
 		return;
-	dirfd = xopenat_beneath(store_source_fd(session->store), dirname(folder),
-				O_PATH | O_DIRECTORY, 0);
+	dirfd = session_open_folder(session, path, &name);
 	if (dirfd < 0 || backing_identify(session->backings, dirfd, &key, &st))
 		return;
 	slot = node_find(session->nodes, &key);
 	if (!slot)
 		return;
 	id = node_at(session->nodes, slot)->id;
-	name = basename(last);
 	fuse_lowlevel_notify_inval_entry(session->se, id, name, strlen(name));
 	/* The cached listing, too. */
 	fuse_lowlevel_notify_inval_inode(session->se, id, 0, 0);
